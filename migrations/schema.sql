@@ -1,0 +1,213 @@
+-- The database today: the sum of all migrations, written by the machine. Change those, never this.
+
+create table api_keys (
+    key_id bigint not null generated always as identity,
+    tenant_id integer not null,
+    prefix text not null,
+    secret_hash bytea not null,
+    role text not null,
+    label text not null default ''::text,
+    created_at timestamp with time zone not null default now(),
+    expires_at timestamp with time zone,
+    revoked_at timestamp with time zone,
+    constraint api_keys_pkey PRIMARY KEY (key_id),
+    constraint api_keys_role_check CHECK ((role = ANY (ARRAY['client'::text, 'backend'::text, 'operator'::text]))),
+    constraint api_keys_secret_hash_check CHECK ((octet_length(secret_hash) = 32)),
+    constraint api_keys_secret_hash_key UNIQUE (secret_hash),
+    constraint api_keys_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(tenant_id)
+);
+
+create table change_sequences (
+    tenant_id integer not null,
+    last_sequence bigint not null default 0,
+    constraint change_sequences_pkey PRIMARY KEY (tenant_id),
+    constraint change_sequences_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(tenant_id)
+);
+
+create table changes (
+    tenant_id integer not null,
+    sequence bigint not null,
+    posting bigint not null,
+    served jsonb,
+    created_at timestamp with time zone not null,
+    constraint changes_pkey PRIMARY KEY (tenant_id, sequence),
+    constraint changes_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(tenant_id)
+);
+CREATE INDEX changes_by_age ON public.changes USING btree (created_at);
+
+create table dead_letters (
+    dead_letter_id bigint not null generated always as identity,
+    tenant_id integer not null,
+    shard smallint not null,
+    entry_id text not null,
+    event_index integer not null default 0,
+    reason text not null,
+    detail text not null,
+    entry bytea not null,
+    created_at timestamp with time zone not null default now(),
+    constraint dead_letters_pkey PRIMARY KEY (dead_letter_id),
+    constraint dead_letters_tenant_id_shard_entry_id_event_index_key UNIQUE (tenant_id, shard, entry_id, event_index)
+);
+
+create table feed_counts (
+    tenant_id integer not null,
+    market integer not null,
+    feed smallint not null,
+    bucket integer not null,
+    trial_count bigint not null,
+    reward_count bigint not null,
+    constraint feed_counts_pkey PRIMARY KEY (tenant_id, market, feed, bucket),
+    constraint feed_counts_check CHECK ((reward_count <= trial_count))
+);
+
+create table feed_trials (
+    tenant_id integer not null,
+    policy_epoch bigint not null,
+    session_hash bytea not null,
+    feed smallint not null,
+    market integer not null,
+    bucket integer not null,
+    rewarded boolean not null,
+    constraint feed_trials_pkey PRIMARY KEY (tenant_id, policy_epoch, session_hash, feed)
+);
+
+create table heartbeats (
+    process text not null,
+    beat_at timestamp with time zone not null,
+    constraint heartbeats_pkey PRIMARY KEY (process)
+);
+
+create table item_counts (
+    tenant_id integer not null,
+    posting bigint not null,
+    market integer not null,
+    kind smallint not null,
+    bucket integer not null,
+    position_bucket smallint not null,
+    feed smallint not null,
+    explore boolean not null,
+    count bigint not null,
+    changed_xid xid8 not null default pg_current_xact_id(),
+    constraint item_counts_pkey PRIMARY KEY (tenant_id, posting, market, kind, bucket, position_bucket, feed, explore),
+    constraint item_counts_count_check CHECK ((count >= 0))
+);
+CREATE INDEX item_counts_changed ON public.item_counts USING btree (tenant_id, changed_xid);
+
+create table items (
+    tenant_id integer not null,
+    item_id text collate "C" not null,
+    posting bigint not null,
+    version bigint not null,
+    etag text not null,
+    body jsonb not null,
+    market integer not null default 0,
+    born_at timestamp with time zone not null,
+    updated_at timestamp with time zone not null,
+    expires_at timestamp with time zone,
+    deleted_at timestamp with time zone,
+    constraint items_pkey PRIMARY KEY (tenant_id, item_id),
+    constraint items_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(tenant_id),
+    constraint items_tenant_id_posting_key UNIQUE (tenant_id, posting)
+);
+CREATE INDEX items_expiring ON public.items USING btree (expires_at) WHERE ((expires_at IS NOT NULL) AND (deleted_at IS NULL));
+CREATE INDEX items_tombstones ON public.items USING btree (deleted_at) WHERE (deleted_at IS NOT NULL);
+
+create table log_positions (
+    tenant_id integer not null,
+    shard smallint not null,
+    last_entry_id text not null,
+    accepted_count bigint not null,
+    counted_count bigint not null,
+    duplicate_count bigint not null,
+    dead_count bigint not null,
+    constraint log_positions_pkey PRIMARY KEY (tenant_id, shard)
+);
+
+create table outbox (
+    outbox_id bigint not null generated always as identity,
+    tenant_id integer not null,
+    xid xid8 not null default pg_current_xact_id(),
+    posting bigint not null,
+    served jsonb,
+    created_at timestamp with time zone not null default now(),
+    constraint outbox_pkey PRIMARY KEY (outbox_id),
+    constraint outbox_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(tenant_id)
+);
+CREATE INDEX outbox_by_xid ON public.outbox USING btree (xid);
+
+create table policy_epochs (
+    tenant_id integer not null,
+    epoch bigint not null,
+    policy_revision bigint not null,
+    shares jsonb not null,
+    published_at timestamp with time zone not null default now(),
+    constraint policy_epochs_pkey PRIMARY KEY (tenant_id, epoch),
+    constraint policy_epochs_epoch_check CHECK ((epoch > 0)),
+    constraint policy_epochs_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(tenant_id),
+    constraint policy_epochs_tenant_id_policy_revision_fkey FOREIGN KEY (tenant_id, policy_revision) REFERENCES policy_revisions(tenant_id, revision)
+);
+
+create table policy_revisions (
+    tenant_id integer not null,
+    revision bigint not null,
+    body text not null,
+    checksum bytea not null,
+    author text not null,
+    note text not null default ''::text,
+    created_at timestamp with time zone not null default now(),
+    constraint policy_revisions_pkey PRIMARY KEY (tenant_id, revision),
+    constraint policy_revisions_revision_check CHECK ((revision > 0)),
+    constraint policy_revisions_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(tenant_id)
+);
+
+create sequence posting_numbers;
+
+create table postings (
+    tenant_id integer not null,
+    posting bigint not null,
+    item_id text collate "C" not null,
+    category text not null default ''::text,
+    owner text not null default ''::text,
+    market integer not null default 0,
+    title text not null default ''::text,
+    born_at timestamp with time zone not null,
+    ended_at timestamp with time zone,
+    constraint postings_pkey PRIMARY KEY (tenant_id, posting),
+    constraint postings_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(tenant_id)
+);
+CREATE INDEX postings_by_item ON public.postings USING btree (tenant_id, item_id);
+
+create table signing_keys (
+    tenant_id integer not null,
+    key_id smallint not null,
+    secret bytea not null,
+    created_at timestamp with time zone not null default now(),
+    retired_at timestamp with time zone,
+    constraint signing_keys_pkey PRIMARY KEY (tenant_id, key_id),
+    constraint signing_keys_key_id_check CHECK (((key_id >= 1) AND (key_id <= 255))),
+    constraint signing_keys_secret_check CHECK ((octet_length(secret) = 32)),
+    constraint signing_keys_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(tenant_id)
+);
+
+create table slugs (
+    tenant_id integer not null,
+    realm text not null,
+    number integer not null,
+    slug text not null,
+    constraint slugs_pkey PRIMARY KEY (tenant_id, realm, number),
+    constraint slugs_number_check CHECK (((number >= 1) AND (number <= 32767))),
+    constraint slugs_realm_check CHECK ((realm = ANY (ARRAY['kind'::text, 'feed'::text, 'scenario'::text, 'market'::text]))),
+    constraint slugs_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(tenant_id),
+    constraint slugs_tenant_id_realm_slug_key UNIQUE (tenant_id, realm, slug)
+);
+
+create table tenants (
+    tenant_id integer not null generated always as identity,
+    slug text not null,
+    display_name text not null,
+    created_at timestamp with time zone not null default now(),
+    suspended_at timestamp with time zone,
+    constraint tenants_pkey PRIMARY KEY (tenant_id),
+    constraint tenants_slug_check CHECK ((slug ~ '^[a-z0-9][a-z0-9-]{0,62}$'::text)),
+    constraint tenants_slug_key UNIQUE (slug)
+);

@@ -1,0 +1,88 @@
+import datetime
+
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class GetStatsRequest(_message.Message):
+    __slots__ = ("item_ids", "page_size")
+    ITEM_IDS_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    item_ids: _containers.RepeatedScalarFieldContainer[str]
+    page_size: int
+    def __init__(self, item_ids: _Optional[_Iterable[str]] = ..., page_size: _Optional[int] = ...) -> None: ...
+
+class GetStatsResponse(_message.Message):
+    __slots__ = ("items", "feeds", "policy_revision", "policy_epoch", "read_at", "totals")
+    ITEMS_FIELD_NUMBER: _ClassVar[int]
+    FEEDS_FIELD_NUMBER: _ClassVar[int]
+    POLICY_REVISION_FIELD_NUMBER: _ClassVar[int]
+    POLICY_EPOCH_FIELD_NUMBER: _ClassVar[int]
+    READ_AT_FIELD_NUMBER: _ClassVar[int]
+    TOTALS_FIELD_NUMBER: _ClassVar[int]
+    items: _containers.RepeatedCompositeFieldContainer[ItemStats]
+    feeds: _containers.RepeatedCompositeFieldContainer[FeedStats]
+    policy_revision: int
+    policy_epoch: int
+    read_at: _timestamp_pb2.Timestamp
+    totals: _containers.RepeatedCompositeFieldContainer[KindCount]
+    def __init__(self, items: _Optional[_Iterable[_Union[ItemStats, _Mapping]]] = ..., feeds: _Optional[_Iterable[_Union[FeedStats, _Mapping]]] = ..., policy_revision: _Optional[int] = ..., policy_epoch: _Optional[int] = ..., read_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., totals: _Optional[_Iterable[_Union[KindCount, _Mapping]]] = ...) -> None: ...
+
+class ItemStats(_message.Message):
+    __slots__ = ("item_id", "posting", "title", "kinds")
+    ITEM_ID_FIELD_NUMBER: _ClassVar[int]
+    POSTING_FIELD_NUMBER: _ClassVar[int]
+    TITLE_FIELD_NUMBER: _ClassVar[int]
+    KINDS_FIELD_NUMBER: _ClassVar[int]
+    item_id: str
+    posting: int
+    title: str
+    kinds: _containers.RepeatedCompositeFieldContainer[KindStats]
+    def __init__(self, item_id: _Optional[str] = ..., posting: _Optional[int] = ..., title: _Optional[str] = ..., kinds: _Optional[_Iterable[_Union[KindStats, _Mapping]]] = ...) -> None: ...
+
+class KindCount(_message.Message):
+    __slots__ = ("kind", "count")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    kind: str
+    count: int
+    def __init__(self, kind: _Optional[str] = ..., count: _Optional[int] = ...) -> None: ...
+
+class KindStats(_message.Message):
+    __slots__ = ("kind", "count", "exposure", "success", "posterior_a", "posterior_b", "rate")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    EXPOSURE_FIELD_NUMBER: _ClassVar[int]
+    SUCCESS_FIELD_NUMBER: _ClassVar[int]
+    POSTERIOR_A_FIELD_NUMBER: _ClassVar[int]
+    POSTERIOR_B_FIELD_NUMBER: _ClassVar[int]
+    RATE_FIELD_NUMBER: _ClassVar[int]
+    kind: str
+    count: int
+    exposure: float
+    success: float
+    posterior_a: float
+    posterior_b: float
+    rate: float
+    def __init__(self, kind: _Optional[str] = ..., count: _Optional[int] = ..., exposure: _Optional[float] = ..., success: _Optional[float] = ..., posterior_a: _Optional[float] = ..., posterior_b: _Optional[float] = ..., rate: _Optional[float] = ...) -> None: ...
+
+class FeedStats(_message.Message):
+    __slots__ = ("feed", "trials", "rewards", "probability", "posterior_a", "posterior_b")
+    FEED_FIELD_NUMBER: _ClassVar[int]
+    TRIALS_FIELD_NUMBER: _ClassVar[int]
+    REWARDS_FIELD_NUMBER: _ClassVar[int]
+    PROBABILITY_FIELD_NUMBER: _ClassVar[int]
+    POSTERIOR_A_FIELD_NUMBER: _ClassVar[int]
+    POSTERIOR_B_FIELD_NUMBER: _ClassVar[int]
+    feed: str
+    trials: int
+    rewards: int
+    probability: float
+    posterior_a: float
+    posterior_b: float
+    def __init__(self, feed: _Optional[str] = ..., trials: _Optional[int] = ..., rewards: _Optional[int] = ..., probability: _Optional[float] = ..., posterior_a: _Optional[float] = ..., posterior_b: _Optional[float] = ...) -> None: ...
