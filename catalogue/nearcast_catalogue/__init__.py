@@ -1,0 +1,1 @@
+"""What an item is: its fields, its rules, and when it may be shown."""
