@@ -1,0 +1,1 @@
+"""The mathematics of choosing: exposure, posterior, draw, score, and the bandit that picks a feed."""

@@ -1,0 +1,152 @@
+"""The evidence of many postings in constant space each: a cache of what `exposure` derives from buckets.
+
+The share of an hour's impressions that counts is the difference of two exponentials of its age, so closed
+hours are two decayed sums per posting (one of them per kind), whatever their number. Hours that are still
+running are held apart, because the stretch they are spread over still grows.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from nearcast_bandit.arrays import Floats
+from nearcast_bandit.exposure import ExposureRule, attention, mean_left
+
+_FIRST_CAPACITY = 1024
+_POSITIONS_KNOWN = 256
+
+
+@dataclass(slots=True, eq=False)
+class _Hour:
+    """What was counted in one hour that has not ended: by row, and by kind and row."""
+
+    shown: Floats
+    succeeded: Floats
+
+
+class EvidenceTable:
+    """E and S of every row and kind; counts are added as they come, in any order, also for hours long past.
+
+    The rules, one for each kind, differ at most in how long successes take.
+    """
+
+    def __init__(self, rules: Sequence[ExposureRule]) -> None:
+        if len({(rule.position_curve, rule.half_life_hours) for rule in rules}) > 1:
+            raise ValueError("the rules of all kinds must share position_curve and half_life_hours")
+        self._rules = tuple(rules)
+        self._decay = rules[0].decay_per_hour if rules else 0.0
+        self._unripe_rates = np.array([rule.unripe_per_hour for rule in rules])
+        positions = np.arange(_POSITIONS_KNOWN)
+        self._attention = attention(rules[0], positions).tolist() if rules else [1.0] * _POSITIONS_KNOWN
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._size = 0
+        self._hour: int | None = None
+        self._kept = np.zeros(_FIRST_CAPACITY)
+        self._unripe = np.zeros((len(self._rules), _FIRST_CAPACITY))
+        self._succeeded = np.zeros((len(self._rules), _FIRST_CAPACITY))
+        self._open: dict[int, _Hour] = {}
+        self._left: dict[int, tuple[float, Floats]] = {}
+
+    def add_impressions(self, row: int, bucket: int, position: int, count: int) -> None:
+        """Count impressions of a row in an hour at a position (from 1); a negative count takes back."""
+        self._reach(row, bucket)
+        shown = count * self._attention[min(max(position, 0), _POSITIONS_KNOWN - 1)]
+        hour = self._open_hour(bucket)
+        if hour is not None:
+            hour.shown[row] += shown
+            return
+        kept, unripe = self._factors(bucket)
+        self._kept[row] += shown * kept
+        self._unripe[:, row] += shown * unripe
+
+    def add_successes(self, row: int, bucket: int, kind: int, count: int) -> None:
+        """Count successes of a kind, by the hour of the impression they are due to."""
+        self._reach(row, bucket)
+        hour = self._open_hour(bucket)
+        if hour is not None:
+            hour.succeeded[kind, row] += count
+        else:
+            self._succeeded[kind, row] += count * self._factors(bucket)[0]
+
+    def at(self, now_hours: float) -> tuple[Floats, Floats]:
+        """E and S by kind and row at that time; an earlier time than the last one asked for is read as that."""
+        self._advance(math.floor(now_hours))
+        hour = now_hours if self._hour is None else max(now_hours, self._hour)
+        passed = hour - (self._hour if self._hour is not None else hour)
+        kept = math.exp(-self._decay * passed)
+        unripe = _fading(self._unripe_rates, passed)[:, None]
+        exposures = self._kept[: self._size] * kept - self._unripe[:, : self._size] * unripe
+        successes = self._succeeded[:, : self._size] * kept
+        for bucket, counted in self._open.items():
+            kept, left = self._factors_at(bucket, hour)
+            exposures += counted.shown[: self._size] * (kept - left)[:, None]
+            successes += counted.succeeded[:, : self._size] * kept
+        return np.maximum(exposures, 0.0), np.maximum(successes, 0.0)
+
+    def _open_hour(self, bucket: int) -> _Hour | None:
+        """Where an hour that has not ended is counted; None for one that has."""
+        assert self._hour is not None
+        if bucket < self._hour:
+            return None
+        hour = self._open.get(bucket)
+        if hour is None:
+            capacity = self._kept.size
+            hour = self._open[bucket] = _Hour(np.zeros(capacity), np.zeros((len(self._rules), capacity)))
+        return hour
+
+    def _factors(self, bucket: int) -> tuple[float, Floats]:
+        """How much of an ended hour is left at the table's own hour; remembered until that moves on."""
+        factors = self._left.get(bucket)
+        if factors is None:
+            assert self._hour is not None
+            factors = self._left[bucket] = self._factors_at(bucket, float(self._hour))
+        return factors
+
+    def _factors_at(self, bucket: int, hour: float) -> tuple[float, Floats]:
+        one = np.array([bucket])
+        unripe = np.array([mean_left(float(rate), one, hour)[0] for rate in self._unripe_rates])
+        return float(mean_left(self._decay, one, hour)[0]), unripe
+
+    def _advance(self, hour: int) -> None:
+        """Move the table's hour on and close what has ended by then."""
+        if self._hour is None or hour <= self._hour:
+            return
+        passed = hour - self._hour
+        self._kept *= math.exp(-self._decay * passed)
+        self._succeeded *= math.exp(-self._decay * passed)
+        self._unripe *= _fading(self._unripe_rates, passed)[:, None]
+        self._hour, self._left = hour, {}
+        for bucket in [bucket for bucket in self._open if bucket < hour]:
+            counted = self._open.pop(bucket)
+            kept, unripe = self._factors(bucket)
+            self._kept += counted.shown * kept
+            self._unripe += counted.shown * unripe[:, None]
+            self._succeeded += counted.succeeded * kept
+
+    def _reach(self, row: int, bucket: int) -> None:
+        """Make room for a row."""
+        if self._hour is None:
+            self._hour = bucket
+        self._size = max(self._size, row + 1)
+        if self._size <= self._kept.size:
+            return
+        more = max(self._kept.size, self._size - self._kept.size)
+        self._kept, self._unripe = _wider(self._kept, more), _wider(self._unripe, more)
+        self._succeeded = _wider(self._succeeded, more)
+        for hour in self._open.values():
+            hour.shown, hour.succeeded = _wider(hour.shown, more), _wider(hour.succeeded, more)
+
+
+def _fading(rates: Floats, hours: float) -> Floats:
+    """exp(-rate * hours); what fades at once is gone even after no time."""
+    faded: Floats = np.where(np.isinf(rates), 0.0, np.exp(-np.where(np.isinf(rates), 0.0, rates) * hours))
+    return faded
+
+
+def _wider(columns: Floats, more: int) -> Floats:
+    return np.concatenate((columns, np.zeros((*columns.shape[:-1], more))), axis=-1)
