@@ -1,0 +1,1 @@
+"""What can be set: process settings and the policy, declared once, checked as a whole."""

@@ -1,0 +1,212 @@
+"""Rules between settings: what no single range can say, each with the consequence of breaking it."""
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+from nearcast_config.policy import Policy
+from nearcast_config.problems import SettingProblem, shown, unknown_name
+from nearcast_config.process import ProcessConfig
+
+EXPLORE_FEED = "explore"
+
+
+def process_problems(process: ProcessConfig) -> tuple[SettingProblem, ...]:
+    """What is contradictory in the settings of a process."""
+    return tuple(problem for rule in _PROCESS_RULES for problem in rule(process))
+
+
+def policy_problems(policy: Policy) -> tuple[SettingProblem, ...]:
+    """What is impossible or contradictory in a policy."""
+    return tuple(problem for rule in _POLICY_RULES for problem in rule(policy))
+
+
+def policy_warnings(policy: Policy) -> tuple[SettingProblem, ...]:
+    """What is allowed in a policy and probably not meant."""
+    return tuple(problem for rule in _POLICY_WARNINGS for problem in rule(policy))
+
+
+def _deadlines_are_ordered(process: ProcessConfig) -> Iterator[SettingProblem]:
+    default_s, most_s = process.gateway.default_deadline_s, process.gateway.max_deadline_s
+    if default_s > most_s:
+        yield SettingProblem(
+            "gateway.default_deadline_s",
+            f"must be at most gateway.max_deadline_s ({most_s}), got {default_s}: "
+            "callers who set no deadline would get one that is not allowed",
+        )
+
+
+def _gateway_ports_differ(process: ProcessConfig) -> Iterator[SettingProblem]:
+    port = process.gateway.metrics_port
+    if port and port == process.gateway.grpc_port:
+        yield SettingProblem("gateway.metrics_port", f"must differ from gateway.grpc_port, got {port} twice")
+
+
+def _default_radius_is_allowed(policy: Policy) -> Iterator[SettingProblem]:
+    radius = policy.radius
+    if radius.default_m > radius.max_m:
+        yield SettingProblem(
+            "policy.radius.default_m",
+            f"must be at most radius.max_m ({radius.max_m} metres), got {radius.default_m}: "
+            "every query without a radius would be refused",
+        )
+
+
+def _widening_rises(policy: Policy) -> Iterator[SettingProblem]:
+    factors = policy.radius.widen_factors
+    if any(later <= earlier for earlier, later in pairwise(factors)):
+        yield SettingProblem(
+            "policy.radius.widen_factors",
+            f"must rise from one to the next, got {list(factors)}: a smaller circle finds nothing more",
+        )
+
+
+def _default_limit_is_allowed(policy: Policy) -> Iterator[SettingProblem]:
+    slate = policy.slate
+    if slate.default_limit > slate.max_limit:
+        yield SettingProblem(
+            "policy.slate.default_limit",
+            f"must be at most slate.max_limit ({slate.max_limit}), got {slate.default_limit}: "
+            "queries without a limit would get fewer items than it says",
+        )
+
+
+def _impression_has_no_settings(policy: Policy) -> Iterator[SettingProblem]:
+    if "impression" in policy.kinds:
+        yield SettingProblem(
+            "policy.kinds.impression",
+            "must be left out: impressions are what rates are measured by, and always there",
+        )
+
+
+def _draws_have_a_goal(policy: Policy) -> Iterator[SettingProblem]:
+    draws = sorted(name for name, feed in policy.feeds.items() if feed.order == "draw")
+    if draws and not any(kind.weight > 0 for kind in policy.kinds.values()):
+        yield SettingProblem(
+            "policy.kinds",
+            f"must hold a kind with a weight above 0, as feed {draws[0]} draws by weighted kinds: "
+            "all items would score the same",
+        )
+
+
+def _curve_is_there_for_pbm(policy: Policy) -> Iterator[SettingProblem]:
+    if policy.exposure.mode == "pbm" and not policy.exposure.position_curve:
+        yield SettingProblem(
+            "policy.exposure.position_curve",
+            "must have at least one value when exposure.mode is pbm, got none: "
+            "impressions could not be weighted by position",
+        )
+
+
+def _floors_leave_room(policy: Policy) -> Iterator[SettingProblem]:
+    total = sum(feed.floor for feed in policy.feeds.values())
+    if total >= 1:
+        parts = ", ".join(f"{name} {feed.floor:g}" for name, feed in sorted(policy.feeds.items()))
+        yield SettingProblem(
+            "policy.feeds",
+            f"must have floors with a sum below 1, got {total:g} ({parts}): "
+            "nothing would be left to give to the better feeds",
+        )
+
+
+def _feed_names_are_free(policy: Policy) -> Iterator[SettingProblem]:
+    if EXPLORE_FEED in policy.feeds:
+        yield SettingProblem(
+            f"policy.feeds.{EXPLORE_FEED}",
+            "must have another name: answers of the exploration share carry this one",
+        )
+
+
+def _feed_kinds_fit(policy: Policy) -> Iterator[SettingProblem]:
+    for name, feed in sorted(policy.feeds.items()):
+        key = f"policy.feeds.{name}.kind"
+        if feed.order != "most" and feed.kind:
+            yield SettingProblem(
+                key, f'must be empty unless order is "most", got {shown(feed.kind)}: it would be ignored'
+            )
+        elif feed.order == "most" and not feed.kind:
+            yield SettingProblem(
+                key, f'must name a kind when order is "most": one of {", ".join(sorted(policy.kinds))}'
+            )
+        elif feed.order == "most" and feed.kind not in policy.kinds:
+            yield SettingProblem(key, f"{shown(feed.kind)} {unknown_name(feed.kind, policy.kinds)}")
+
+
+def _scenarios_use_known_feeds(policy: Policy) -> Iterator[SettingProblem]:
+    for name, scenario in sorted(policy.scenarios.items()):
+        key = f"policy.scenarios.{name}.feeds"
+        if len(set(scenario.feeds)) < len(scenario.feeds):
+            yield SettingProblem(key, f"must name each feed once, got {list(scenario.feeds)}")
+        for feed in scenario.feeds:
+            if feed not in policy.feeds:
+                yield SettingProblem(key, f"{shown(feed)} {unknown_name(feed, policy.feeds)}")
+
+
+def _scenario_defaults_are_allowed(policy: Policy) -> Iterator[SettingProblem]:
+    for name, scenario in sorted(policy.scenarios.items()):
+        radius_m, limit = scenario.radius_m, scenario.limit
+        if radius_m is not None and not 0 < radius_m <= policy.radius.max_m:
+            yield SettingProblem(
+                f"policy.scenarios.{name}.radius_m",
+                f"must be in (0, {policy.radius.max_m}] metres (radius.max_m), got {shown(radius_m)}",
+            )
+        if limit is not None and not 1 <= limit <= policy.slate.max_limit:
+            yield SettingProblem(
+                f"policy.scenarios.{name}.limit",
+                f"must be in [1, {policy.slate.max_limit}] (slate.max_limit), got {shown(limit)}",
+            )
+
+
+def _priors_can_be_outweighed(policy: Policy) -> Iterator[SettingProblem]:
+    half_life_hours = policy.exposure.half_life_hours
+    for name, kind in sorted(policy.kinds.items()):
+        if kind.prior_strength >= 5000:
+            yield SettingProblem(
+                f"policy.kinds.{name}.prior_strength",
+                f"{kind.prior_strength} drowns the evidence: an item keeps its prior rate until it has "
+                "been seen about that often",
+            )
+        if 0 < half_life_hours < kind.maturity_hours:
+            yield SettingProblem(
+                "policy.exposure.half_life_hours",
+                f"{half_life_hours} is shorter than kinds.{name}.maturity_hours "
+                f"({kind.maturity_hours}): evidence fades before it has come in",
+            )
+
+
+def _window_catches_the_kinds(policy: Policy) -> Iterator[SettingProblem]:
+    window_hours = policy.attribution.window_hours
+    for name, kind in sorted(policy.kinds.items()):
+        if kind.maturity_hours > window_hours:
+            yield SettingProblem(
+                "policy.attribution.window_hours",
+                f"{window_hours} is shorter than kinds.{name}.maturity_hours "
+                f"({kind.maturity_hours}): most such events come too late to be learned from",
+            )
+
+
+def _something_is_explored(policy: Policy) -> Iterator[SettingProblem]:
+    if policy.exploration.share == 0:
+        yield SettingProblem(
+            "policy.exploration.share",
+            "0 shows no uniform shuffles: position curves and changes of policy cannot be judged from "
+            "what was recorded",
+        )
+
+
+_PROCESS_RULES = (_deadlines_are_ordered, _gateway_ports_differ)
+
+_POLICY_RULES = (
+    _default_radius_is_allowed,
+    _widening_rises,
+    _default_limit_is_allowed,
+    _impression_has_no_settings,
+    _draws_have_a_goal,
+    _curve_is_there_for_pbm,
+    _floors_leave_room,
+    _feed_names_are_free,
+    _feed_kinds_fit,
+    _scenarios_use_known_feeds,
+    _scenario_defaults_are_allowed,
+)
+
+_POLICY_WARNINGS = (_priors_can_be_outweighed, _window_catches_the_kinds, _something_is_explored)

@@ -1,0 +1,143 @@
+"""What one process needs to start: addresses, connections, limits. Read once, never changed."""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct, field
+
+# A value that may hold a password: never shown, whatever is wrong with it.
+SECRET = {"secret": True}
+
+
+class Gateway(Struct, frozen=True, forbid_unknown_fields=True):
+    """The gRPC server."""
+
+    host: Annotated[str, Meta(min_length=1, description="Address to listen on")] = "127.0.0.1"
+    grpc_port: Annotated[int, Meta(ge=0, le=65535, description="Port of the gRPC server; 0 = any free")] = (
+        50051
+    )
+    http_port: Annotated[
+        int, Meta(ge=0, le=65535, description="Reserved for HTTP/JSON; nothing listens yet")
+    ] = 8080
+    metrics_port: Annotated[
+        int, Meta(ge=0, le=65535, description="Port of /metrics and /healthz; 0 = any free")
+    ] = 9464
+    reflection: Annotated[
+        bool, Meta(description="Answer gRPC reflection, so that grpcurl works without protos")
+    ] = False
+    max_message_bytes: Annotated[
+        int,
+        Meta(
+            ge=65536, le=16777216, description="Largest request in bytes; larger ones get RESOURCE_EXHAUSTED"
+        ),
+    ] = 1048576
+    default_deadline_s: Annotated[
+        float, Meta(gt=0, le=60, description="Seconds a call may take when the caller set no deadline")
+    ] = 5.0
+    max_deadline_s: Annotated[
+        float, Meta(gt=0, le=600, description="Longest deadline in seconds a caller can have")
+    ] = 30.0
+    max_concurrent_calls: Annotated[
+        int, Meta(ge=1, le=100000, description="Calls in flight beyond which RESOURCE_EXHAUSTED is answered")
+    ] = 1000
+    shutdown_grace_s: Annotated[
+        float, Meta(ge=0, le=300, description="Seconds that running calls get at a stop")
+    ] = 10.0
+    refresh_interval_s: Annotated[
+        float,
+        Meta(
+            ge=0.05, le=60, description="Seconds between looks for new statistics, policies, epochs and keys"
+        ),
+    ] = 0.5
+
+
+class Postgres(Struct, frozen=True, forbid_unknown_fields=True):
+    """The record: items, ledger, counts, policies."""
+
+    dsn: Annotated[
+        str, Meta(description="Postgres 15 or newer, as postgresql://user@host/db", extra=SECRET)
+    ] = ""
+    pool_size: Annotated[int, Meta(ge=1, le=200, description="Connections a process may hold")] = 8
+    command_timeout_s: Annotated[
+        float, Meta(gt=0, le=300, description="Seconds a statement of the gateway may take")
+    ] = 5.0
+
+
+class Redis(Struct, frozen=True, forbid_unknown_fields=True):
+    """The index and the event log; one instance or two."""
+
+    geo_url: Annotated[
+        str,
+        Meta(description="Redis 6.2 / Valkey or newer for the index, as redis://host:port/0", extra=SECRET),
+    ] = ""
+    log_url: Annotated[
+        str, Meta(description="The event log's instance; empty = the same as geo_url", extra=SECRET)
+    ] = ""
+    command_timeout_s: Annotated[float, Meta(gt=0, le=60, description="Seconds a command may take")] = 1.0
+
+
+class Log(Struct, frozen=True, forbid_unknown_fields=True):
+    """The event log between gateways and keeper."""
+
+    shards: Annotated[int, Meta(ge=1, le=64, description="Streams per tenant; may grow, never shrink")] = 4
+    durability: Annotated[
+        Literal["memory", "everysec", "fsync"],
+        Meta(description="What an accepted event has survived; named in every answer"),
+    ] = "everysec"
+
+
+class Keeper(Struct, frozen=True, forbid_unknown_fields=True):
+    """The process that folds events and carries items to the index."""
+
+    batch_events: Annotated[
+        int, Meta(ge=1, le=10000, description="Events folded in one transaction at most")
+    ] = 1000
+    claim_idle_s: Annotated[
+        float,
+        Meta(
+            ge=1,
+            le=3600,
+            description="Seconds after which another keeper's unfinished entries are taken over",
+        ),
+    ] = 30.0
+    relay_interval_s: Annotated[
+        float, Meta(ge=0.01, le=60, description="Seconds between looks for changed items")
+    ] = 0.1
+    sweep_interval_s: Annotated[
+        float, Meta(ge=0.1, le=3600, description="Seconds between sweeps of expired items")
+    ] = 5.0
+    tombstone_hours: Annotated[
+        float, Meta(ge=1, le=8760, description="Hours a deleted item's version is remembered")
+    ] = 168.0
+    change_keep_hours: Annotated[
+        float,
+        Meta(
+            ge=1,
+            le=720,
+            description="Hours that numbered changes are kept to repair a Redis that lost its tail",
+        ),
+    ] = 24.0
+    metrics_port: Annotated[
+        int, Meta(ge=0, le=65535, description="Port of /metrics and /healthz; 0 = any free")
+    ] = 9465
+
+
+class Logging(Struct, frozen=True, forbid_unknown_fields=True):
+    """What the process writes about itself."""
+
+    level: Annotated[
+        Literal["debug", "info", "warning", "error"], Meta(description="Least severity that is written")
+    ] = "info"
+    format: Annotated[
+        Literal["json", "text"], Meta(description="One JSON object per line, or text for reading")
+    ] = "json"
+
+
+class ProcessConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """Everything a process reads at its start."""
+
+    gateway: Gateway = field(default_factory=Gateway)
+    postgres: Postgres = field(default_factory=Postgres)
+    redis: Redis = field(default_factory=Redis)
+    log: Log = field(default_factory=Log)
+    keeper: Keeper = field(default_factory=Keeper)
+    logging: Logging = field(default_factory=Logging)

@@ -1,0 +1,1 @@
+"""What an event is: kinds, identity, horizon, and the tokens that prove what was shown."""

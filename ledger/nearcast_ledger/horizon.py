@@ -1,0 +1,53 @@
+"""How late or early an event may be; judged once, at the gateway, against the server's clock."""
+
+from enum import Enum
+from uuid import UUID
+
+from nearcast_ledger.event import Unlearned
+from nearcast_ledger.requestid import is_uuid7, uuid7_ms
+
+HORIZON_HOURS = 168
+FUTURE_TOLERANCE_S = 300
+
+_MS_PER_HOUR = 3_600_000
+_HORIZON_MS = HORIZON_HOURS * _MS_PER_HOUR
+_FUTURE_TOLERANCE_MS = FUTURE_TOLERANCE_S * 1000
+
+
+class EventProblem(Enum):
+    """Why an event is refused; the values are the public error reasons."""
+
+    ID_FORMAT = "EVENT_ID_FORMAT"
+    TOO_OLD = "EVENT_TOO_OLD"
+    IN_FUTURE = "EVENT_IN_FUTURE"
+
+
+def judge_time(time_ms: int, now_ms: int) -> EventProblem | None:
+    """Whether a time lies in [now - 7 days, now + 5 minutes]."""
+    if now_ms - time_ms > _HORIZON_MS:
+        return EventProblem.TOO_OLD
+    if time_ms - now_ms > _FUTURE_TOLERANCE_MS:
+        return EventProblem.IN_FUTURE
+    return None
+
+
+def judge_event_id(event_id: UUID, now_ms: int) -> EventProblem | None:
+    """Whether an event without a reward token can be stored under its own id."""
+    if not is_uuid7(event_id):
+        return EventProblem.ID_FORMAT
+    return judge_time(uuid7_ms(event_id), now_ms)
+
+
+def judge_attribution(request_id: UUID, window_hours: float, now_ms: int) -> Unlearned | EventProblem:
+    """What becomes of an event whose reward token verified.
+
+    Within the window it is learned from (LEARNED); later it is stored under the same identity and not
+    learned from (TOKEN_EXPIRED); beyond the horizon it is refused, as the partition that knows whether it
+    was counted may be gone.
+    """
+    shown_ms = uuid7_ms(request_id)
+    problem = judge_time(shown_ms, now_ms)
+    if problem is not None:
+        return problem
+    in_window = now_ms - shown_ms <= window_hours * _MS_PER_HOUR
+    return Unlearned.LEARNED if in_window else Unlearned.TOKEN_EXPIRED

@@ -1,0 +1,22 @@
+"""The small numbers that ledger rows and counts carry: kinds of events and buckets of positions."""
+
+IMPRESSION = 1
+VIEW = 2
+SAVE = 3
+APPLY = 4
+
+BUILT_IN_KIND_NUMBERS = {"impression": IMPRESSION, "view": VIEW, "save": SAVE, "apply": APPLY}
+
+_EXACT_UP_TO = 20
+
+
+def position_bucket(position: int) -> int:
+    """The place that stands for a position in counts: itself up to 20, then 25 (21-30), 40 (31-50), 75.
+
+    Below 1 is unknown and gives 0. Counts are kept by it for ever, so these borders can never move.
+    """
+    if position <= _EXACT_UP_TO:
+        return max(position, 0)
+    if position <= 30:
+        return 25
+    return 40 if position <= 50 else 75

@@ -1,0 +1,79 @@
+"""The name of a decision: a UUIDv7 whose time is the server's."""
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from uuid import RFC_4122, UUID
+
+_RANDOM_BITS = 74
+_RANDOM_BYTES = 10
+_SPARE_BITS = 8 * _RANDOM_BYTES - _RANDOM_BITS
+_LOW_BITS = 62
+_STEP_BYTES = 4
+_VERSION_AND_VARIANT = (7 << 76) | (2 << _LOW_BITS)
+_MS_PER_HOUR = 3_600_000
+
+
+class RequestIds:
+    """Mints ids that rise strictly within a process, also when its clock steps back.
+
+    `clock_ms` gives milliseconds since the Unix epoch, `random_bytes(n)` n unpredictable bytes.
+    """
+
+    def __init__(self, clock_ms: Callable[[], int], random_bytes: Callable[[int], bytes]) -> None:
+        self._clock_ms = clock_ms
+        self._random_bytes = random_bytes
+        self._last_ms = -1
+        self._last_random = 0
+
+    def next(self) -> UUID:
+        """One more id."""
+        now_ms = self._clock_ms()
+        if now_ms > self._last_ms:
+            self._start(now_ms)
+        else:
+            self._advance()
+        high, low = divmod(self._last_random, 1 << _LOW_BITS)
+        return UUID(int=(self._last_ms << 80) | (high << 64) | low | _VERSION_AND_VARIANT)
+
+    def _start(self, now_ms: int) -> None:
+        self._last_ms = now_ms
+        self._last_random = int.from_bytes(self._random_bytes(_RANDOM_BYTES)) >> (
+            8 * _RANDOM_BYTES - _RANDOM_BITS
+        )
+
+    def _advance(self) -> None:
+        """Stay in the last millisecond with a larger random part; borrow the next one when that is full."""
+        self._last_random += 1 + int.from_bytes(self._random_bytes(_STEP_BYTES))
+        if self._last_random >> _RANDOM_BITS:
+            self._start(self._last_ms + 1)
+
+
+def parse_uuid(text: str) -> UUID | None:
+    """The UUID of the 36-character form in either case; None for anything else, such as braces or a URN."""
+    if len(text) != 36:
+        return None
+    try:
+        parsed = UUID(text)
+    except ValueError:
+        return None
+    return parsed if str(parsed) == text.lower() else None
+
+
+def is_uuid7(value: UUID) -> bool:
+    """Whether the id carries its time."""
+    return value.variant == RFC_4122 and value.version == 7
+
+
+def uuid7_ms(value: UUID) -> int:
+    """The id's time in milliseconds since the Unix epoch."""
+    return value.int >> 80
+
+
+def identity_day(value: UUID) -> date:
+    """The UTC day of the id's time; an id judged against the horizon always has one."""
+    return datetime.fromtimestamp(uuid7_ms(value) // 1000, UTC).date()
+
+
+def hour_bucket(value: UUID) -> int:
+    """Whole hours from the Unix epoch to the id's time."""
+    return uuid7_ms(value) // _MS_PER_HOUR
