@@ -74,7 +74,7 @@ class EvidenceTable:
             self._succeeded[kind, row] += count * self._factors(bucket)[0]
 
     def at(self, now_hours: float) -> tuple[Floats, Floats]:
-        """E and S by kind and row at that time; an earlier time than the last one asked for is read as that."""
+        """E and S by kind and row at that time; a time before the last one asked for is read as that."""
         self._advance(math.floor(now_hours))
         hour = now_hours if self._hour is None else max(now_hours, self._hour)
         passed = hour - (self._hour if self._hour is not None else hour)

@@ -53,7 +53,7 @@ class ExposureRule:
 
     @property
     def unripe_per_hour(self) -> float:
-        """The rate at which evidence fades that still waits for successes; infinite when they come at once."""
+        """The rate at which evidence fades that waits for successes; infinite when they come at once."""
         return self.decay_per_hour + 1 / self.maturity_mean_hours if self.maturity_mean_hours else math.inf
 
 
