@@ -1,0 +1,25 @@
+"""What is not as it should be, told with every answer."""
+
+from typing import Literal
+
+from nearcast_server.tenancy import View
+
+Reason = Literal["STATS_STALE", "STORE_UNAVAILABLE", "EPOCH_STALE", "KEEPER_DOWN"]
+KEEPER_SILENT_S = 5.0
+
+
+def degraded(view: View, now: float) -> tuple[Reason, ...]:
+    """Why this view is worse than it should be; empty when all is well."""
+    policy = view.revision.policy
+    reasons: list[Reason] = []
+    if now - view.read_at > policy.freshness.stats_stale_s:
+        reasons.append("STATS_STALE")
+    if not view.store_answers:
+        reasons.append("STORE_UNAVAILABLE")
+    # While Postgres is away nobody can tell whether the keeper is.
+    elif view.keeper_beat_at is None or now - view.keeper_beat_at > KEEPER_SILENT_S:
+        reasons.append("KEEPER_DOWN")
+    epoch = view.latest_epoch
+    if epoch is not None and now - epoch.published_at > 120 * policy.master.epoch_minutes:
+        reasons.append("EPOCH_STALE")
+    return tuple(reasons)

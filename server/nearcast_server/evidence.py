@@ -1,0 +1,139 @@
+"""What is believed of every item: counts in, Beta posteriors out."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from nearcast_bandit.arrays import Floats, Integers
+from nearcast_bandit.evidence import EvidenceTable
+from nearcast_bandit.exposure import ExposureRule
+from nearcast_bandit.posterior import Prior, posterior
+from nearcast_config.policy import Policy
+from nearcast_ledger.kinds import IMPRESSION
+from nearcast_store.counting.protocol import CountRow
+from nearcast_store.policies.protocol import Revision
+
+SECONDS_PER_HOUR = 3600.0
+_UNKNOWN_ROW = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Beliefs:
+    """Evidence and posteriors of some postings: a row for each kind, a column for each posting."""
+
+    postings: Integers
+    kinds: tuple[str, ...]
+    numbers: tuple[int, ...]
+    weights: tuple[float, ...]
+    priors: tuple[Prior, ...]
+    exposures: Floats
+    successes: Floats
+    a: Floats
+    b: Floats
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evidence:
+    """All that is known at one moment, under one policy; never changed once made."""
+
+    kinds: tuple[str, ...]
+    numbers: tuple[int, ...]
+    weights: tuple[float, ...]
+    priors: tuple[Prior, ...]
+    rows: Mapping[int, int]
+    exposures: Floats
+    successes: Floats
+
+    def beliefs(self, postings: Sequence[int]) -> Beliefs:
+        """Posteriors of these postings, in this order; one never heard of has its prior."""
+        rows, known = self.rows, self.exposures.shape[1]
+        found = np.fromiter(
+            (rows.get(posting, _UNKNOWN_ROW) for posting in postings), np.int64, len(postings)
+        )
+        found[found >= known] = _UNKNOWN_ROW
+        exposures, successes = self.exposures[:, found], self.successes[:, found]
+        a, b = np.empty_like(exposures), np.empty_like(successes)
+        for kind, prior in enumerate(self.priors):
+            a[kind], b[kind] = posterior(prior, exposures[kind], successes[kind])
+        return Beliefs(
+            np.fromiter(postings, np.int64, len(postings)),
+            self.kinds,
+            self.numbers,
+            self.weights,
+            self.priors,
+            exposures,
+            successes,
+            a,
+            b,
+        )
+
+
+class Learner:
+    """Takes absolute counts as they change and gives out evidence; one writer, many snapshots."""
+
+    def __init__(self) -> None:
+        self._counts: dict[tuple[int, int, int, int, int, int, bool], int] = {}
+        self._rows: dict[int, int] = {}
+        self._revision: Revision | None = None
+        self._table = EvidenceTable(())
+        self._kind_rows: dict[int, int] = {}
+
+    def follow(self, revision: Revision) -> None:
+        """Derive evidence under this policy from now on; a changed rule is applied to all counts."""
+        if self._revision is not None and self._revision.policy == revision.policy:
+            self._revision = revision
+            return
+        self._revision = revision
+        self._kind_rows = {revision.kinds[name]: row for row, name in enumerate(revision.policy.kinds)}
+        self._table = EvidenceTable(exposure_rules(revision.policy))
+        for key, count in self._counts.items():
+            self._add(key, count)
+
+    def learn(self, rows: Iterable[CountRow], *, complete: bool) -> None:
+        """Take the counts as they are now; repeats are harmless. `complete` means: nothing else exists."""
+        if complete and self._counts:
+            self._counts, self._rows = {}, {}
+            self._table.clear()
+        counts = self._counts
+        for row in rows:
+            key = row[:7]
+            before = counts.get(key, 0)
+            if row.count != before:
+                counts[key] = row.count
+                self._add(key, row.count - before)
+
+    def evidence(self, now_s: float) -> Evidence:
+        """What is known at that time."""
+        revision = self._revision
+        if revision is None:
+            raise ValueError("no policy is followed yet")
+        exposures, successes = self._table.at(now_s / SECONDS_PER_HOUR)
+        kinds = revision.policy.kinds
+        return Evidence(
+            tuple(kinds),
+            tuple(revision.kinds[name] for name in kinds),
+            tuple(kind.weight for kind in kinds.values()),
+            tuple(Prior(kind.prior_mean, kind.prior_strength) for kind in kinds.values()),
+            self._rows,
+            exposures,
+            successes,
+        )
+
+    def _add(self, key: tuple[int, int, int, int, int, int, bool], delta: int) -> None:
+        posting, _market, kind, bucket, position, _feed, _explore = key
+        row = self._rows.get(posting)
+        if row is None:
+            row = self._rows[posting] = len(self._rows) + 1
+        if kind == IMPRESSION:
+            self._table.add_impressions(row, bucket, position, delta)
+        elif kind in self._kind_rows:
+            self._table.add_successes(row, bucket, self._kind_rows[kind], delta)
+
+
+def exposure_rules(policy: Policy) -> tuple[ExposureRule, ...]:
+    """How impressions become evidence of each kind."""
+    curve = policy.exposure.position_curve if policy.exposure.mode == "pbm" else ()
+    return tuple(
+        ExposureRule(curve, kind.maturity_hours, policy.exposure.half_life_hours)
+        for kind in policy.kinds.values()
+    )

@@ -1,0 +1,85 @@
+"""CatalogService on the wire."""
+
+from collections.abc import Sequence
+
+from nearcast.v1 import catalog_pb2, item_pb2
+from nearcast_server.cataloguing import MOST_ITEMS, Cataloguer, Entry, EntryResult
+from nearcast_server.errors import InvalidRequestError
+from nearcast_server.listpages import ListPages
+from nearcast_server.rpc.items import stored_painter, to_item
+from nearcast_server.rpc.outcomes import to_outcome
+from nearcast_server.rpc.queries import MOST_TOKEN_CHARS, check_batch
+from nearcast_store.tenants.protocol import Caller
+
+
+class CatalogService:
+    """What can be shown."""
+
+    def __init__(self, cataloguer: Cataloguer, pages: ListPages) -> None:
+        self._cataloguer = cataloguer
+        self._pages = pages
+
+    async def UpsertItems(
+        self, caller: Caller, request: catalog_pb2.UpsertItemsRequest
+    ) -> catalog_pb2.UpsertItemsResponse:
+        """Create or replace items, each by itself."""
+        check_batch("items", len(request.items), MOST_ITEMS)
+        results = await self._cataloguer.upsert(caller.tenant_id, [_entry(item) for item in request.items])
+        return catalog_pb2.UpsertItemsResponse(results=_results(results))
+
+    async def DeleteItems(
+        self, caller: Caller, request: catalog_pb2.DeleteItemsRequest
+    ) -> catalog_pb2.DeleteItemsResponse:
+        """Delete items by id, each by itself."""
+        check_batch("item_ids", len(request.item_ids), MOST_ITEMS)
+        results = await self._cataloguer.delete(
+            caller.tenant_id, list(request.item_ids), allow_missing=request.allow_missing
+        )
+        return catalog_pb2.DeleteItemsResponse(results=_results(results))
+
+    async def GetItem(
+        self, caller: Caller, request: catalog_pb2.GetItemRequest
+    ) -> catalog_pb2.GetItemResponse:
+        """One item, as last written."""
+        paint = stored_painter(request.read_mask)
+        return catalog_pb2.GetItemResponse(
+            item=paint(await self._cataloguer.get(caller.tenant_id, request.item_id))
+        )
+
+    async def ListItems(
+        self, caller: Caller, request: catalog_pb2.ListItemsRequest
+    ) -> catalog_pb2.ListItemsResponse:
+        """Items in the order of their ids."""
+        paint = stored_painter(request.read_mask)
+        token = request.page_token
+        if len(token) > MOST_TOKEN_CHARS:
+            raise InvalidRequestError.of("page_token", "PAGE_TOKEN_INVALID", "is no token of this server")
+        after = self._pages.open(caller.tenant_id, token, request.show_expired) if token else ""
+        page = await self._cataloguer.page(
+            caller.tenant_id, after, request.page_size, expired_too=request.show_expired
+        )
+        more = ""
+        if page.last_item_id is not None:
+            more = self._pages.close(caller.tenant_id, page.last_item_id, request.show_expired)
+        return catalog_pb2.ListItemsResponse(items=[paint(item) for item in page.items], next_page_token=more)
+
+
+def _entry(message: item_pb2.Item) -> Entry:
+    try:
+        return Entry(message.item_id, to_item(message))
+    except InvalidRequestError as error:
+        return Entry(message.item_id, None, error.violations)
+
+
+def _results(results: Sequence[EntryResult]) -> list[catalog_pb2.ItemResult]:
+    return [
+        catalog_pb2.ItemResult(
+            item_id=result.item_id,
+            outcome=to_outcome(result.outcome),
+            version=result.written.version if result.written else 0,
+            etag=result.written.etag if result.written else "",
+            posting=result.written.posting if result.written else 0,
+            created=result.written.created if result.written else False,
+        )
+        for result in results
+    ]

@@ -1,0 +1,71 @@
+"""Which RPC is answered by what, and by whom it may be called."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import grpc
+from google.protobuf.message import Message
+from nearcast.v1 import catalog_pb2, event_pb2, recommend_pb2, stats_pb2
+from nearcast_server.rpc.catalog import CatalogService
+from nearcast_server.rpc.endpoint import Endpoint, Handle, Method
+from nearcast_server.rpc.event import EventService
+from nearcast_server.rpc.recommend import RecommendService
+from nearcast_server.rpc.stats import StatsService
+from nearcast_store.tenants.protocol import Role
+
+EVERYONE: frozenset[Role] = frozenset(("client", "backend", "operator"))
+BACKENDS: frozenset[Role] = frozenset(("backend", "operator"))
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Every handler."""
+
+    catalog: CatalogService
+    recommend: RecommendService
+    event: EventService
+    stats: StatsService
+
+
+def methods(services: Services) -> dict[str, list[Method]]:
+    """Every RPC of every service, by the service's full name."""
+    catalog, recommend, event, stats = services.catalog, services.recommend, services.event, services.stats
+    return {
+        _name(catalog_pb2, "CatalogService"): [
+            _method(catalog_pb2.UpsertItemsRequest, BACKENDS, catalog.UpsertItems),
+            _method(catalog_pb2.DeleteItemsRequest, BACKENDS, catalog.DeleteItems),
+            _method(catalog_pb2.GetItemRequest, BACKENDS, catalog.GetItem),
+            _method(catalog_pb2.ListItemsRequest, BACKENDS, catalog.ListItems),
+        ],
+        _name(recommend_pb2, "RecommendService"): [
+            _method(recommend_pb2.NearbyRequest, EVERYONE, recommend.Nearby),
+            _method(recommend_pb2.RecommendRequest, EVERYONE, recommend.Recommend),
+        ],
+        _name(event_pb2, "EventService"): [
+            _method(event_pb2.RecordEventsRequest, EVERYONE, event.RecordEvents),
+        ],
+        _name(stats_pb2, "StatsService"): [
+            _method(stats_pb2.GetStatsRequest, BACKENDS, stats.GetStats),
+        ],
+    }
+
+
+def generic_handlers(
+    by_service: Mapping[str, Sequence[Method]], wrap: Callable[[Method], Endpoint]
+) -> list[grpc.GenericRpcHandler]:
+    """What gRPC calls: no serialisers, so that bytes come and go as they are."""
+    return [
+        grpc.method_handlers_generic_handler(
+            service,
+            {method.name: grpc.unary_unary_rpc_method_handler(wrap(method).call) for method in listed},
+        )
+        for service, listed in by_service.items()
+    ]
+
+
+def _method(request_type: type[Message], roles: frozenset[Role], handle: Handle) -> Method:
+    return Method(handle.__name__, request_type, roles, handle)
+
+
+def _name(module: object, service: str) -> str:
+    return str(module.DESCRIPTOR.services_by_name[service].full_name)  # type: ignore[attr-defined]

@@ -1,0 +1,82 @@
+"""What the gateway knows of each tenant: one immutable view, replaced as a whole."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from nearcast_ledger.keyring import Keyring
+from nearcast_ledger.nearbycursor import NearbyCursors
+from nearcast_ledger.pagetoken import PageTokens
+from nearcast_ledger.rewardtoken import RewardTokens
+from nearcast_ledger.sessiontoken import SessionTokens
+from nearcast_store.policies.protocol import Epoch, Revision
+
+from nearcast_server.errors import UnavailableError
+from nearcast_server.evidence import Evidence
+from nearcast_server.orders import Order
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """Signs and verifies every token of one keyring."""
+
+    keyring: Keyring
+    rewards: RewardTokens
+    pages: PageTokens
+    cursors: NearbyCursors
+    sessions: SessionTokens
+
+    @classmethod
+    def of(cls, keyring: Keyring) -> "Tokens":
+        """The tokens of a keyring."""
+        return cls(
+            keyring,
+            RewardTokens(keyring),
+            PageTokens(keyring),
+            NearbyCursors(keyring),
+            SessionTokens(keyring),
+        )
+
+    @property
+    def salt(self) -> bytes:
+        """The secret that sessions, seeds and hashes are keyed by."""
+        return self.keyring.signing_key.secret
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """All that a decision needs to know of a tenant, as of one moment."""
+
+    tenant_id: int
+    revision: Revision
+    orders: Mapping[str, Order]
+    tokens: Tokens
+    epochs: Mapping[int, Epoch]
+    latest_epoch: Epoch | None
+    evidence: Evidence
+    read_at: float
+    keeper_beat_at: float | None
+    store_answers: bool
+
+
+class Tenancies:
+    """The views of all tenants; written by the refresher, read by every call."""
+
+    def __init__(self) -> None:
+        self._views: dict[int, View] = {}
+
+    def publish(self, view: View) -> None:
+        """Replace the tenant's view."""
+        self._views[view.tenant_id] = view
+
+    def known(self) -> tuple[View, ...]:
+        """Every view."""
+        return tuple(self._views.values())
+
+    def view(self, tenant_id: int) -> View:
+        """The tenant's view; UnavailableError while it has not been read for the first time."""
+        view = self._views.get(tenant_id)
+        if view is None:
+            raise UnavailableError(
+                "SERVER_NOT_READY", "this tenant is still being read; call again", retry_after_s=1.0
+            )
+        return view
