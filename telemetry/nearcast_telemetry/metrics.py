@@ -1,0 +1,357 @@
+"""Every metric of every process, and the registry that a process counts them in."""
+
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client.metrics_core import Metric as Family
+from prometheus_client.registry import Collector
+
+from nearcast_telemetry.declaration import LATENCY_S, SIZES, Metric
+
+METHODS = (
+    "UpsertItems",
+    "DeleteItems",
+    "GetItem",
+    "ListItems",
+    "Nearby",
+    "Recommend",
+    "RecordEvents",
+    "GetStats",
+)
+CODES = (
+    "OK",
+    "CANCELLED",
+    "UNKNOWN",
+    "INVALID_ARGUMENT",
+    "DEADLINE_EXCEEDED",
+    "NOT_FOUND",
+    "ALREADY_EXISTS",
+    "PERMISSION_DENIED",
+    "RESOURCE_EXHAUSTED",
+    "FAILED_PRECONDITION",
+    "ABORTED",
+    "OUT_OF_RANGE",
+    "UNIMPLEMENTED",
+    "INTERNAL",
+    "UNAVAILABLE",
+    "DATA_LOSS",
+    "UNAUTHENTICATED",
+)
+DEGRADED = ("STATS_STALE", "STORE_UNAVAILABLE", "EPOCH_STALE", "KEEPER_DOWN")
+EVENT_REFUSALS = (
+    "REQUIRED_FIELD",
+    "NOT_FINITE",
+    "ID_LENGTH",
+    "ID_CHARSET",
+    "KIND_UNKNOWN",
+    "EVENT_ID_REQUIRED",
+    "EVENT_ID_FORMAT",
+    "EVENT_TOO_OLD",
+    "EVENT_IN_FUTURE",
+    "EVENT_TOO_LARGE",
+    "DUPLICATE_IN_BATCH",
+    "TIMESTAMP_RANGE",
+    "VALUE_OUT_OF_RANGE",
+    "PROPERTIES_LIMIT",
+)
+LEARNED = ("true", "false")
+DEAD_REASONS = (
+    "UNDECODABLE",
+    "WRONG_TENANT",
+    "TEXT_NUL",
+    "ID_FORMAT",
+    "NUMBER_RANGE",
+    "TIME_RANGE",
+    "PROPERTIES_FORMAT",
+    "STORE_REFUSED",
+    "CRASH_POISON",
+)
+JOBS = (
+    "sweep_items",
+    "forget_tombstones",
+    "ensure_partitions",
+    "prune_changes",
+    "trim_log",
+    "publish_epochs",
+)
+
+SERVER_CALL_SECONDS = Metric(
+    "server",
+    "call_seconds",
+    "histogram",
+    "Seconds from the first to the last byte of a call inside the gateway, by method and gRPC code.",
+    {"method": METHODS, "code": CODES},
+    LATENCY_S,
+)
+SERVER_RECOMMEND_CANDIDATES = Metric(
+    "server",
+    "recommend_candidates",
+    "histogram",
+    "Eligible items that a Recommend call chose from.",
+    buckets=SIZES,
+)
+SERVER_STATS_AGE_SECONDS = Metric(
+    "server",
+    "stats_age_seconds",
+    "gauge",
+    "Seconds since the statistics that the gateway serves from were last confirmed by Postgres.",
+)
+SERVER_DEGRADED = Metric(
+    "server",
+    "degraded_total",
+    "counter",
+    "Answers that said they are degraded, by the reason they gave.",
+    {"reason": DEGRADED},
+)
+SERVER_EVENTS_ACCEPTED = Metric(
+    "server",
+    "events_accepted_total",
+    "counter",
+    "Events appended to the log and acknowledged, by whether they are learned from.",
+    {"learned": LEARNED},
+)
+SERVER_EVENTS_REJECTED = Metric(
+    "server",
+    "events_rejected_total",
+    "counter",
+    "Events refused with a result of their own, by reason.",
+    {"reason": EVENT_REFUSALS},
+)
+SERVER_SERVED = Metric(
+    "server",
+    "served_total",
+    "counter",
+    "Items put into answers. Counted when answering, so not exactly once, and never learned from.",
+)
+SERVER_INCIDENTS = Metric(
+    "server",
+    "incidents_total",
+    "counter",
+    "Calls that failed by a fault of the server; the log has each with its incident id.",
+)
+SERVER_INDEX_ORPHANS = Metric(
+    "server",
+    "index_orphans_total",
+    "counter",
+    "Places found in the index whose item has no serving fields; they are left out of the answer.",
+)
+
+KEEPER_ENTRIES_FOLDED = Metric(
+    "statskeeper",
+    "entries_folded_total",
+    "counter",
+    "Entries of the event log that were folded and acknowledged.",
+)
+KEEPER_EVENTS_COUNTED = Metric(
+    "statskeeper", "events_counted_total", "counter", "Ledger rows that were new when they were folded."
+)
+KEEPER_EVENTS_DUPLICATE = Metric(
+    "statskeeper",
+    "events_duplicate_total",
+    "counter",
+    "Ledger rows that were there already when they came again.",
+)
+KEEPER_EVENTS_DEAD = Metric(
+    "statskeeper",
+    "events_dead_total",
+    "counter",
+    "Events or whole entries put among the dead letters, by reason.",
+    {"reason": DEAD_REASONS},
+)
+KEEPER_ENTRIES_LOST = Metric(
+    "statskeeper",
+    "entries_lost_total",
+    "counter",
+    "Entries that were handed out once and whose bytes are gone from the log: real loss, never to be seen.",
+)
+KEEPER_LOG_RESETS = Metric(
+    "statskeeper",
+    "log_resets_total",
+    "counter",
+    "Streams of the event log that had lost the keeper's place and were read from their beginning again.",
+)
+KEEPER_FOLD_SECONDS = Metric(
+    "statskeeper",
+    "fold_seconds",
+    "histogram",
+    "Seconds that one fold into Postgres took.",
+    buckets=LATENCY_S,
+)
+KEEPER_LOG_OLDEST_SECONDS = Metric(
+    "statskeeper",
+    "log_oldest_seconds",
+    "gauge",
+    "Age of the oldest event in the batch in hand; 0 when nothing waits.",
+)
+KEEPER_FAILURES = Metric(
+    "statskeeper",
+    "failures_total",
+    "counter",
+    "Attempts that failed and are made again, by the part of the keeper that made them.",
+    {"part": ("schema", "consumer", "relay", "jobs", "heartbeat")},
+)
+KEEPER_RELAY_LAG_CHANGES = Metric(
+    "statskeeper",
+    "relay_lag_changes",
+    "gauge",
+    "Numbered changes of items that the index does not hold yet.",
+)
+KEEPER_RELAY_APPLIED = Metric(
+    "statskeeper", "relay_applied_total", "counter", "Changes of items carried to the index."
+)
+KEEPER_RELAY_REFILLS = Metric(
+    "statskeeper",
+    "relay_refills_total",
+    "counter",
+    "Times that a tenant's index was filled anew, because it was empty, behind or not ours.",
+)
+KEEPER_ITEMS_EXPIRED = Metric(
+    "statskeeper", "items_expired_total", "counter", "Items whose time had come and that were ended."
+)
+KEEPER_EPOCHS_PUBLISHED = Metric(
+    "statskeeper", "epochs_published_total", "counter", "Sets of feed probabilities published."
+)
+KEEPER_JOB_SECONDS = Metric(
+    "statskeeper",
+    "job_seconds",
+    "histogram",
+    "Seconds that one run of a scheduled job took.",
+    {"job": JOBS},
+    LATENCY_S,
+)
+KEEPER_JOB_FAILURES = Metric(
+    "statskeeper",
+    "job_failures_total",
+    "counter",
+    "Runs of a scheduled job that failed; the next is half a minute later at most.",
+    {"job": JOBS},
+)
+
+SERVER_METRICS = (
+    SERVER_CALL_SECONDS,
+    SERVER_RECOMMEND_CANDIDATES,
+    SERVER_STATS_AGE_SECONDS,
+    SERVER_DEGRADED,
+    SERVER_EVENTS_ACCEPTED,
+    SERVER_EVENTS_REJECTED,
+    SERVER_SERVED,
+    SERVER_INCIDENTS,
+    SERVER_INDEX_ORPHANS,
+)
+KEEPER_METRICS = (
+    KEEPER_ENTRIES_FOLDED,
+    KEEPER_EVENTS_COUNTED,
+    KEEPER_EVENTS_DUPLICATE,
+    KEEPER_EVENTS_DEAD,
+    KEEPER_ENTRIES_LOST,
+    KEEPER_LOG_RESETS,
+    KEEPER_FOLD_SECONDS,
+    KEEPER_LOG_OLDEST_SECONDS,
+    KEEPER_FAILURES,
+    KEEPER_RELAY_LAG_CHANGES,
+    KEEPER_RELAY_APPLIED,
+    KEEPER_RELAY_REFILLS,
+    KEEPER_ITEMS_EXPIRED,
+    KEEPER_EPOCHS_PUBLISHED,
+    KEEPER_JOB_SECONDS,
+    KEEPER_JOB_FAILURES,
+)
+
+
+_PREFACE = (
+    "Each process answers `GET /metrics` in Prometheus's text format: the gateway on `gateway.metrics_port`,"
+    " the keeper on `keeper.metrics_port`. The usual `process_*` metrics are there too. Labels take their"
+    " values from closed sets; what is in none of them is counted as `other`. This page is generated:"
+    " `python -m nearcast_telemetry.metrics`."
+)
+
+
+class Metrics:
+    """The metrics of one process, in its own registry."""
+
+    def __init__(self, registry: CollectorRegistry, declared: Iterable[Metric]) -> None:
+        self._counters: dict[str, Counter] = {}
+        self._gauges: dict[str, Gauge] = {}
+        self._histograms: dict[str, Histogram] = {}
+        for metric in declared:
+            self._build(metric, registry)
+        ProcessCollector(registry=registry)
+
+    def add(self, metric: Metric, amount: float = 1, *labels: str) -> None:
+        """Raise a counter."""
+        counter = self._counters[metric.name]
+        (counter.labels(*metric.label_values(labels)) if metric.labels else counter).inc(amount)
+
+    def set(self, metric: Metric, value: float, *labels: str) -> None:
+        """Move a gauge."""
+        gauge = self._gauges[metric.name]
+        (gauge.labels(*metric.label_values(labels)) if metric.labels else gauge).set(value)
+
+    def observe(self, metric: Metric, value: float, *labels: str) -> None:
+        """Add one observation to a histogram."""
+        histogram = self._histograms[metric.name]
+        (histogram.labels(*metric.label_values(labels)) if metric.labels else histogram).observe(value)
+
+    def _build(self, metric: Metric, registry: CollectorRegistry) -> None:
+        names = tuple(metric.labels)
+        match metric.type:
+            case "counter":
+                self._counters[metric.name] = Counter(metric.name, metric.help, names, registry=registry)
+            case "gauge":
+                self._gauges[metric.name] = Gauge(metric.name, metric.help, names, registry=registry)
+            case "histogram":
+                self._histograms[metric.name] = Histogram(
+                    metric.name, metric.help, names, registry=registry, buckets=metric.buckets
+                )
+
+
+class _WithoutCreated(Collector):
+    """The library adds a gauge of birth times to every counter; nobody reads them."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
+
+    def collect(self) -> Iterator[Family]:
+        for family in self._registry.collect():
+            family.samples = [sample for sample in family.samples if not sample.name.endswith("_created")]
+            yield family
+
+
+def render(registry: CollectorRegistry) -> bytes:
+    """The registry in Prometheus's text format."""
+    return generate_latest(_WithoutCreated(registry))
+
+
+def reference() -> str:
+    """The reference page, in Markdown."""
+    return "\n".join(
+        (
+            "# Metrics",
+            "",
+            _PREFACE,
+            "",
+            "## Gateway",
+            *_table(SERVER_METRICS),
+            "",
+            "## Keeper",
+            *_table(KEEPER_METRICS),
+            "",
+        )
+    )
+
+
+def _table(declared: Sequence[Metric]) -> Iterator[str]:
+    yield ""
+    yield "| Metric | Type | Labels | Meaning |"
+    yield "|---|---|---|---|"
+    for metric in declared:
+        labels = "; ".join(
+            f"`{label}`: {', '.join(f'`{value}`' for value in values)}"
+            for label, values in metric.labels.items()
+        )
+        yield f"| `{metric.name}` | {metric.type} | {labels} | {metric.help} |"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(reference())
