@@ -20,7 +20,7 @@ LOOKUP_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    caller: Caller | None
+    caller: Caller
     read_at: float
 
 
@@ -31,22 +31,24 @@ class KeyCallers:
         self._store = store
         self._monotonic = monotonic
         self._known: OrderedDict[bytes, _Known] = OrderedDict()
-        self._lookups: dict[bytes, asyncio.Task[_Known]] = {}
+        self._lookups: dict[bytes, asyncio.Task[Caller | None]] = {}
 
     async def identify(self, metadata: Iterable[tuple[str, str | bytes]]) -> Caller:
         """Whom the call's key stands for."""
         key = _key_of(metadata)
         digest = sha256(key.encode()).digest()
         known = self._known.get(digest)
-        if known is None or known.caller is None:
-            known = await asyncio.shield(self._look_up(digest, key))
-        elif self._monotonic() - known.read_at > FRESH_S:
-            self._look_up(digest, key)
-        if known.caller is None:
+        if known is None:
+            caller = await asyncio.shield(self._look_up(digest, key))
+        else:
+            caller = known.caller
+            if self._monotonic() - known.read_at > FRESH_S:
+                self._look_up(digest, key)
+        if caller is None:
             raise UnauthenticatedError("INVALID_API_KEY", "the API key is unknown, expired or revoked")
-        if known.caller.suspended:
+        if caller.suspended:
             raise ForbiddenError("TENANT_SUSPENDED", "the tenant is suspended")
-        return known.caller
+        return caller
 
     async def close(self) -> None:
         """End what still runs in the background."""
@@ -54,7 +56,7 @@ class KeyCallers:
             task.cancel()
         await asyncio.gather(*self._lookups.values(), return_exceptions=True)
 
-    def _look_up(self, digest: bytes, key: str) -> asyncio.Task[_Known]:
+    def _look_up(self, digest: bytes, key: str) -> asyncio.Task[Caller | None]:
         """One lookup per key at a time."""
         task = self._lookups.get(digest)
         if task is None:
@@ -63,20 +65,21 @@ class KeyCallers:
             task.add_done_callback(lambda done: self._finished(digest, done))
         return task
 
-    async def _read(self, digest: bytes, key: str) -> _Known:
+    async def _read(self, digest: bytes, key: str) -> Caller | None:
         try:
             async with asyncio.timeout(LOOKUP_S):
                 caller = await self._store.caller(key)
         except TimeoutError:
             raise StoreUnavailableError("the lookup of an API key took too long") from None
-        known = _Known(caller, self._monotonic())
-        self._known[digest] = known
-        self._known.move_to_end(digest)
+        # An unknown key is not remembered: guesses would push out those that are known.
+        self._known.pop(digest, None)
+        if caller is not None:
+            self._known[digest] = _Known(caller, self._monotonic())
         while len(self._known) > MOST_REMEMBERED:
             self._known.popitem(last=False)
-        return known
+        return caller
 
-    def _finished(self, digest: bytes, done: asyncio.Task[_Known]) -> None:
+    def _finished(self, digest: bytes, done: asyncio.Task[Caller | None]) -> None:
         self._lookups.pop(digest, None)
         if not done.cancelled():
             done.exception()  # a failed refresh leaves what was known; asking for it keeps asyncio quiet

@@ -115,8 +115,8 @@ class Learner:
             tuple(kind.weight for kind in kinds.values()),
             tuple(Prior(kind.prior_mean, kind.prior_strength) for kind in kinds.values()),
             self._rows,
-            exposures,
-            successes,
+            _with_unknown(exposures),
+            _with_unknown(successes),
         )
 
     def _add(self, key: tuple[int, int, int, int, int, int, bool], delta: int) -> None:
@@ -128,6 +128,11 @@ class Learner:
             self._table.add_impressions(row, bucket, position, delta)
         elif kind in self._kind_rows:
             self._table.add_successes(row, bucket, self._kind_rows[kind], delta)
+
+
+def _with_unknown(columns: Floats) -> Floats:
+    """The row of postings never heard of is there also while none has been heard of."""
+    return columns if columns.shape[1] > _UNKNOWN_ROW else np.zeros((columns.shape[0], 1))
 
 
 def exposure_rules(policy: Policy) -> tuple[ExposureRule, ...]:

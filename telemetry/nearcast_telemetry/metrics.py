@@ -144,13 +144,16 @@ KEEPER_ENTRIES_FOLDED = Metric(
     "Entries of the event log that were folded and acknowledged.",
 )
 KEEPER_EVENTS_COUNTED = Metric(
-    "statskeeper", "events_counted_total", "counter", "Ledger rows that were new when they were folded."
+    "statskeeper",
+    "events_counted_total",
+    "counter",
+    "Events that were new when they were folded; implied impressions are not among them.",
 )
 KEEPER_EVENTS_DUPLICATE = Metric(
     "statskeeper",
     "events_duplicate_total",
     "counter",
-    "Ledger rows that were there already when they came again.",
+    "Events that were folded before, and came again.",
 )
 KEEPER_EVENTS_DEAD = Metric(
     "statskeeper",

@@ -1,0 +1,1 @@
+"""One file for each command; what is slow to import is imported when the command runs."""

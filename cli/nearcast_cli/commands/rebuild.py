@@ -1,0 +1,51 @@
+"""nearcast rebuild: what can be made again out of Postgres."""
+
+import asyncio
+from pathlib import Path
+
+import click
+
+from nearcast_cli.finding import database_options, find_process, json_option, require_dsn, require_redis
+
+
+@click.group("rebuild")
+def command() -> None:
+    """Make again what Postgres holds the record of."""
+
+
+@command.command("redis")
+@click.option("--redis-url", metavar="URL", help="Redis; or NEARCAST_REDIS__GEO_URL, or as the database.")
+@database_options
+@json_option
+def redis(
+    redis_url: str | None,
+    postgres_dsn: str | None,
+    config_path: Path | None,
+    state: Path,
+    as_json: bool,
+) -> None:
+    """Build the index of every tenant from nothing.
+
+    Each index is built aside and then takes the place of the old one at once, so gateways go on answering. It
+    may run beside a keeper.
+    """
+    from nearcast_statskeeper.app import run_rebuild
+
+    from nearcast_cli.printing import print_json
+
+    overrides: dict[str, object] = {"postgres.dsn": postgres_dsn, "redis.geo_url": redis_url}
+    process = find_process(config_path, state, overrides)
+    require_dsn(process, state)
+    require_redis(process)
+    done: list[str] = []
+
+    def tell(slug: str) -> None:
+        done.append(slug)
+        if not as_json:
+            click.echo(f"rebuilt {slug}")
+
+    asyncio.run(run_rebuild(process, tell))
+    if as_json:
+        print_json({"rebuilt": done})
+    elif not done:
+        click.echo("There are no tenants yet.")

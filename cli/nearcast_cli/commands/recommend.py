@@ -1,0 +1,146 @@
+"""nearcast recommend: what is worth showing here, to this person."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from nearcast_cli.asking import person_options, place_options, take_filter, title_of, to_person
+from nearcast_cli.coordinates import PlaceCommand
+from nearcast_cli.finding import client_options, find_target, json_option
+
+if TYPE_CHECKING:
+    from nearcast.v1.recommend_pb2 import RecommendedItem, RecommendRequest, RecommendResponse
+
+
+@click.command("recommend", cls=PlaceCommand)
+@place_options
+@person_options
+@click.option("--session", default="", metavar="ID", help="The visit: one feed while it lasts.")
+@click.option("--session-token", default="", metavar="TOKEN", help="From the answer before in this visit.")
+@click.option("--scenario", default="", metavar="NAME", help="The surface that asks.")
+@click.option("--explain", is_flag=True, help="Say why each item stands where it stands.")
+@click.option("--tokens", is_flag=True, help="Print every reward token whole.")
+@client_options
+@json_option
+def command(
+    address: str | None, api_key: str | None, state: Path, as_json: bool, tokens: bool, **options: Any
+) -> None:
+    """What is worth showing at LAT LON, best first.
+
+    Every answer may differ: unless told otherwise, items are drawn by how good they may be. Act on an item
+    with `nearcast record KIND --token TOKEN`, and later answers change.
+    """
+    from nearcast_cli.calling import Gateway
+    from nearcast_cli.printing import print_message
+
+    request = _request(options)
+    with Gateway(find_target(address, api_key, state)) as gateway:
+        response = gateway.call(gateway.recommend.Recommend, request)
+    if as_json:
+        print_message(response)
+    else:
+        _show(response, tokens)
+
+
+def _request(options: dict[str, Any]) -> "RecommendRequest":
+    from nearcast.v1.location_pb2 import LatLng
+    from nearcast.v1.recommend_pb2 import RecommendRequest
+
+    return RecommendRequest(
+        filter=take_filter(options),
+        location=LatLng(latitude=options["latitude"], longitude=options["longitude"]),
+        radius_m=options["radius_m"],
+        limit=options["limit"],
+        person=to_person(options["user"], options["anonymous"]),
+        session_id=options["session"],
+        session_token=options["session_token"],
+        scenario=options["scenario"],
+        page_token=options["page_token"],
+        explain=options["explain"],
+    )
+
+
+def _show(response: "RecommendResponse", tokens: bool) -> None:
+    from nearcast_cli.printing import distance, print_table, short_token
+
+    if not response.items:
+        click.echo(
+            f"Nothing within {distance(response.radius_used_m)}. See all items with: nearcast items list"
+        )
+        return
+    print_table(
+        (">#", "title", "id", ">distance", ">score", "token"),
+        [
+            (
+                str(item.rank),
+                title_of(item.item, item.item_id),
+                item.item_id,
+                distance(item.distance_m),
+                f"{item.score:.4g}",
+                short_token(item.reward_token),
+            )
+            for item in response.items
+        ],
+    )
+    click.echo(_summary(response))
+    for item in response.items:
+        _explain(item)
+    _hint(response, tokens)
+
+
+def _summary(response: "RecommendResponse") -> str:
+    from nearcast.v1.recommend_pb2 import DegradedReason
+
+    from nearcast_cli.printing import distance
+
+    age_s = response.stats_age.seconds + response.stats_age.nanos / 1e9
+    text = (
+        f"\nFeed {response.feed} ({response.feed_propensity:.0%} of requests), within "
+        f"{distance(response.radius_used_m)}, policy revision {response.policy_revision}, epoch "
+        f"{response.policy_epoch}, statistics {age_s:.1f} s old."
+    )
+    if response.truncated:
+        text += " More points lie here than one call looks at."
+    if response.degraded_reasons:
+        names = [DegradedReason.Name(reason) for reason in response.degraded_reasons]
+        text += " Degraded: " + ", ".join(name.removeprefix("DEGRADED_REASON_") for name in names) + "."
+    return text
+
+
+def _explain(item: "RecommendedItem") -> None:
+    if not item.HasField("explanation"):
+        return
+    from nearcast_cli.printing import print_table
+
+    click.echo(f"\n#{item.rank} {title_of(item.item, item.item_id)}, posting {item.explanation.posting}")
+    print_table(
+        ("kind", ">weight", ">exposure", ">success", ">prior", ">posterior a", ">b", ">draw"),
+        [
+            (
+                kind.kind,
+                f"{kind.weight:g}",
+                f"{kind.exposure:.2f}",
+                f"{kind.success:.2f}",
+                f"{kind.prior_mean:g} × {kind.prior_strength:g}",
+                f"{kind.posterior_a:.2f}",
+                f"{kind.posterior_b:.2f}",
+                f"{kind.draw:.4f}",
+            )
+            for kind in item.explanation.kinds
+        ],
+    )
+
+
+def _hint(response: "RecommendResponse", tokens: bool) -> None:
+    """Lines to copy; printed plain, so that a token is never cut or wrapped by us."""
+    if tokens:
+        click.echo()
+        for item in response.items:
+            click.echo(f"{item.rank} {item.item_id} {item.reward_token}")
+    first = response.items[0]
+    click.echo(
+        f"\nAct on the first one (all tokens: --tokens):\n  nearcast record apply --token {first.reward_token}"
+    )
+    if response.next_page_token:
+        click.echo(f"Go on with the same options and:\n  --page-token {response.next_page_token}")

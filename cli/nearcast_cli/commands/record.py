@@ -1,0 +1,121 @@
+"""nearcast record: what a person saw or did."""
+
+import secrets
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from nearcast_cli.asking import person_options, to_person
+from nearcast_cli.failure import CommandFailedError
+from nearcast_cli.finding import client_options, find_target, json_option
+
+if TYPE_CHECKING:
+    from nearcast.v1.event_pb2 import EventResult, RecordEventsResponse
+
+_SURVIVES = {
+    "MEMORY": "kept in memory only",
+    "EVERYSEC": "survives the death of any process",
+    "FSYNC": "survives a power cut",
+    "REPLICATED": "survives the loss of a machine",
+}
+
+
+@click.command("record")
+@click.argument("kind", metavar="KIND")
+@click.option("--token", "tokens", multiple=True, metavar="TOKEN", help="Reward token (repeat for several).")
+@click.option("--event-id", default="", metavar="ID", help="UUIDv7 of the event, kept over retries.")
+@click.option("--item", "item_id", default="", metavar="ID", help="The item, where there is no token.")
+@person_options
+@click.option("--session", default="", metavar="ID", help="The visit.")
+@click.option("--value", type=float, metavar="X", help="A worth attached to the event.")
+@client_options
+@json_option
+def command(
+    kind: str,
+    tokens: tuple[str, ...],
+    event_id: str,
+    item_id: str,
+    user: str | None,
+    anonymous: str | None,
+    session: str,
+    value: float | None,
+    address: str | None,
+    api_key: str | None,
+    state: Path,
+    as_json: bool,
+) -> None:
+    """Record that a person saw or did something: impression, view, save, apply or a kind of the policy.
+
+    With the reward token of an answer the event is learned from, and counted once however often it is sent.
+    Without one it is stored and not learned from.
+    """
+    from nearcast.v1.event_pb2 import Event, RecordEventsRequest
+
+    from nearcast_cli.calling import Gateway
+
+    if not tokens and not item_id:
+        raise click.UsageError("Missing option '--token'; every item of `nearcast recommend` has one.")
+    if not tokens and not event_id:
+        event_id = _new_event_id()
+    events = [
+        Event(
+            kind=kind,
+            reward_token=token,
+            event_id=event_id,
+            item_id=item_id,
+            person=to_person(user, anonymous),
+            session_id=session,
+            value=value,
+        )
+        for token in tokens or ("",)
+    ]
+    with Gateway(find_target(address, api_key, state)) as gateway:
+        response = gateway.call(gateway.events.RecordEvents, RecordEventsRequest(events=events))
+    _show(kind, event_id, response, as_json)
+
+
+def _new_event_id() -> str:
+    from nearcast_ledger.requestid import RequestIds
+
+    return str(RequestIds(lambda: time.time_ns() // 1_000_000, secrets.token_bytes).next())
+
+
+def _show(kind: str, event_id: str, response: "RecordEventsResponse", as_json: bool) -> None:
+    from nearcast.v1.event_pb2 import Durability
+
+    from nearcast_cli.printing import print_message
+
+    if as_json:
+        print_message(response)
+    else:
+        durability = Durability.Name(response.durability).removeprefix("DURABILITY_")
+        for result in response.results:
+            if result.outcome.code == 0:
+                click.echo(f"{kind}: {_fate(result)}; {_SURVIVES.get(durability, durability)}.")
+        if event_id:
+            click.echo(f"Event id {event_id}: send it again with this id and it counts once.")
+    _refuse(response)
+
+
+def _fate(result: "EventResult") -> str:
+    from nearcast.v1.error_reason_pb2 import ErrorReason
+
+    if result.learned:
+        return "recorded, will be learned from"
+    reason = ErrorReason.Name(result.outcome.reason).removeprefix("ERROR_REASON_")
+    return f"stored, not learned from ({reason}: {result.outcome.message})"
+
+
+def _refuse(response: "RecordEventsResponse") -> None:
+    """End in a failure when any event was refused, told after what was taken."""
+    from nearcast.v1.error_reason_pb2 import ErrorReason
+
+    for place, result in enumerate(response.results):
+        outcome = result.outcome
+        if outcome.code != 0:
+            reason = ErrorReason.Name(outcome.reason).removeprefix("ERROR_REASON_")
+            raise CommandFailedError(
+                outcome.message, reason=reason, field=outcome.field, details={"event": place}
+            )

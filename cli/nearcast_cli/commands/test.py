@@ -1,0 +1,36 @@
+"""nearcast test: the tests of the checkout."""
+
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+
+import click
+
+from nearcast_cli.checkout import find_checkout
+from nearcast_cli.failure import CommandFailedError
+
+
+@click.command(
+    "test", context_settings={"ignore_unknown_options": True, "help_option_names": []}, add_help_option=False
+)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[PYTEST ARGS]...")
+def command(arguments: tuple[str, ...]) -> int:
+    """Run the tests of the checkout, with pytest's own arguments."""
+    root = find_checkout()
+    if root is None:
+        raise CommandFailedError(
+            "the tests are part of the checkout, and this nearcast was installed without it",
+            reason="NO_CHECKOUT",
+            advice="Clone the repository and run there:  ./nearcast test",
+        )
+    if find_spec("pytest") is None:
+        raise CommandFailedError(
+            "this environment was made for running, not for testing",
+            reason="NO_PYTEST",
+            advice=f"Run:  {root}/nearcast test",
+        )
+    environment = {**os.environ, "PYTHONSAFEPATH": "1"}
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", *arguments], cwd=root, env=environment, check=False
+    ).returncode

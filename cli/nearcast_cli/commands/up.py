@@ -1,0 +1,56 @@
+"""nearcast up: everything in one place."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from nearcast_cli.finding import config_option, state_option
+from nearcast_cli.place import town_option
+
+if TYPE_CHECKING:
+    from nearcast_geo.point import Point
+
+
+@click.command("up")
+@click.option("--no-town", is_flag=True, help="Without the simulated town: your own items and people only.")
+@town_option
+@click.option(
+    "--grpc-port", type=int, metavar="N", help="Port of the gateway [default: 50051; 0 = any free]."
+)
+@click.option("--http-port", type=int, metavar="N", help="Reserved for HTTP/JSON [default: 8080].")
+@click.option("--postgres-dsn", metavar="DSN", help="Your Postgres 15 or newer, instead of the embedded one.")
+@click.option("--redis-url", metavar="URL", help="Your Redis 6.2 or Valkey, instead of the embedded one.")
+@state_option
+@config_option
+def command(
+    no_town: bool,
+    town_at: "Point",
+    grpc_port: int | None,
+    http_port: int | None,
+    postgres_dsn: str | None,
+    redis_url: str | None,
+    state: Path,
+    config_path: Path | None,
+) -> None:
+    """Run everything in one place: Postgres, Valkey, gateway, keeper, and a simulated town to learn from.
+
+    Everything is kept in the state directory and found again by the next start. Ctrl-C stops all of it.
+    """
+    from nearcast_config.loading import load_file
+
+    from nearcast_cli.house.house import open_house
+    from nearcast_cli.house.plan import Plan
+    from nearcast_cli.house.screen import Screen
+    from nearcast_cli.printing import console
+
+    overrides: dict[str, object] = {
+        "gateway.grpc_port": grpc_port,
+        "gateway.http_port": http_port,
+        "postgres.dsn": postgres_dsn,
+        "redis.geo_url": redis_url,
+    }
+    settings = load_file(config_path, os.environ, overrides)
+    plan = Plan(state, config_path, settings.process, settings.policy, None if no_town else town_at)
+    open_house(plan, Screen(console()))

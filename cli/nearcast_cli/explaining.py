@@ -1,0 +1,73 @@
+"""From the errors of the rooms to what a user is told; what is not found here is a fault of ours."""
+
+import errno
+
+from nearcast_cli.failure import CommandFailedError
+
+START_POSTGRES = "Check --postgres-dsn, or start everything in one place with:  nearcast up"
+
+
+def explain(error: BaseException) -> CommandFailedError | None:
+    """The failure as it is told, or None when nobody expected it."""
+    if isinstance(error, CommandFailedError):
+        return error
+    return _of_settings(error) or _of_stores(error) or _of_processes(error) or _of_files(error)
+
+
+def _of_settings(error: BaseException) -> CommandFailedError | None:
+    from nearcast_config.problems import SettingsError
+
+    if not isinstance(error, SettingsError):
+        return None
+    problems = [
+        {"key": problem.key, "message": problem.message, "source": problem.source}
+        for problem in error.problems
+    ]
+    return CommandFailedError(
+        str(error), reason="SETTINGS_INVALID", field=error.problems[0].key, details={"problems": problems}
+    )
+
+
+def _of_stores(error: BaseException) -> CommandFailedError | None:
+    from nearcast_store.errors import IndexUnavailableError, SchemaError, StoreError, StoreUnavailableError
+
+    if not isinstance(error, StoreError):
+        return None
+    from nearcast_telemetry.logs import redact
+
+    message = redact(str(error))
+    match error:
+        case StoreUnavailableError():
+            return CommandFailedError(message, reason="STORE_UNAVAILABLE", advice=START_POSTGRES)
+        case SchemaError():
+            return CommandFailedError(message, reason="SCHEMA_MISMATCH")
+        case IndexUnavailableError():
+            return CommandFailedError(message, reason="INDEX_UNAVAILABLE", advice="Check --redis-url.")
+        case _:
+            return CommandFailedError(message, reason="STORE_FAILED")
+
+
+def _of_processes(error: BaseException) -> CommandFailedError | None:
+    from nearcast_telemetry.endpoint import EndpointError
+
+    from nearcast_cli.embedded.errors import EmbeddedError
+
+    if isinstance(error, EmbeddedError):
+        return CommandFailedError(str(error), reason=_reason_of(error))
+    if isinstance(error, EndpointError) or type(error).__name__ == "PortInUseError":
+        return CommandFailedError(str(error), reason="PORT_IN_USE")
+    return None
+
+
+def _reason_of(error: BaseException) -> str:
+    """StateInUseError is STATE_IN_USE."""
+    name = type(error).__name__.removesuffix("Error")
+    return "".join(f"_{letter}" if letter.isupper() else letter.upper() for letter in name).lstrip("_")
+
+
+def _of_files(error: BaseException) -> CommandFailedError | None:
+    """A file that the user named; a broken pipe is no failure and never comes here."""
+    if not isinstance(error, OSError) or error.filename is None:
+        return None
+    said = error.strerror or errno.errorcode.get(error.errno or 0, type(error).__name__)
+    return CommandFailedError(f"{error.filename}: {said}", reason="FILE_UNUSABLE")

@@ -1,0 +1,164 @@
+"""Where the server and the database are: as told, as the environment says, or as the running instance knows."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from nearcast_cli.failure import CommandFailedError
+
+if TYPE_CHECKING:
+    from nearcast_config.process import ProcessConfig
+
+    from nearcast_cli.embedded import Instance
+
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+
+DEFAULT_STATE = Path(".nearcast")
+START = "Start one with:  nearcast up   (in another terminal)"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A gateway and the key to show it."""
+
+    address: str
+    api_key: str
+
+
+def state_option(command: Decorated) -> Decorated:
+    """--state, for what can ask a running instance."""
+    return click.option(
+        "--state",
+        type=click.Path(path_type=Path, file_okay=False),
+        default=DEFAULT_STATE,
+        show_default=True,
+        envvar="NEARCAST_STATE",
+        help="State directory of the instance.",
+    )(command)
+
+
+def client_options(command: Decorated) -> Decorated:
+    """--address, --api-key and --state, handed to the command as one `target`."""
+    command = state_option(command)
+    command = click.option(
+        "--api-key", envvar="NEARCAST_API_KEY", metavar="KEY", help="Key to show; or NEARCAST_API_KEY."
+    )(command)
+    return click.option(
+        "--address",
+        envvar="NEARCAST_ADDRESS",
+        metavar="HOST:PORT",
+        help="Gateway to ask; or NEARCAST_ADDRESS. Default: the running instance of --state.",
+    )(command)
+
+
+def database_options(command: Decorated) -> Decorated:
+    """--postgres-dsn, --config and --state, for operators."""
+    command = state_option(command)
+    command = config_option(command)
+    return click.option(
+        "--postgres-dsn",
+        metavar="DSN",
+        help="Database; or NEARCAST_POSTGRES__DSN, or --config, or the running instance of --state.",
+    )(command)
+
+
+def config_option(command: Decorated) -> Decorated:
+    """--config, the settings file of a process."""
+    return click.option(
+        "--config",
+        "config_path",
+        type=click.Path(path_type=Path, dir_okay=False),
+        envvar="NEARCAST_CONFIG",
+        metavar="FILE",
+        help="Settings file (TOML); or NEARCAST_CONFIG.",
+    )(command)
+
+
+def json_option(command: Decorated) -> Decorated:
+    """--json, one document on standard output."""
+    return click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")(command)
+
+
+def find_target(address: str | None, api_key: str | None, state: Path) -> Target:
+    """The gateway to speak to; CommandFailedError says how one is started or named."""
+    if address and api_key:
+        return Target(address, api_key)
+    instance = _instance(state)
+    if instance is None or not instance.address:
+        if address:
+            raise _no_key(address)
+        starting = "is still starting" if instance else "does not run"
+        raise CommandFailedError(
+            f"the instance of {state} {starting}, and no --address or NEARCAST_ADDRESS names another",
+            reason="NO_SERVER",
+            advice=START,
+        )
+    if address and address != instance.address:
+        raise _no_key(address)
+    return Target(instance.address, api_key or instance.api_key)
+
+
+def find_process(
+    config_path: Path | None,
+    state: Path,
+    overrides: dict[str, object],
+) -> "ProcessConfig":
+    """The settings with the stores of the running instance where nothing else names them."""
+    from nearcast_config.loading import load_process
+
+    process = load_process(config_path, os.environ, overrides)
+    instance = None if process.postgres.dsn else _instance(state)
+    if instance is None:
+        return process
+    stores = {"postgres.dsn": instance.postgres_dsn}
+    if not process.redis.geo_url:
+        stores["redis.geo_url"] = instance.redis_url
+    return load_process(config_path, os.environ, {**overrides, **stores})
+
+
+def find_dsn(postgres_dsn: str | None, config_path: Path | None, state: Path) -> str:
+    """The database to work on; CommandFailedError says how to name one."""
+    process = find_process(config_path, state, {"postgres.dsn": postgres_dsn})
+    return require_dsn(process, state)
+
+
+def require_dsn(process: "ProcessConfig", state: Path) -> str:
+    """The DSN of the settings, or what to do when there is none."""
+    if process.postgres.dsn:
+        return process.postgres.dsn
+    raise CommandFailedError(
+        f"no database is named, and no instance runs on {state}",
+        reason="NO_DATABASE",
+        field="postgres.dsn",
+        advice="Name one with --postgres-dsn, NEARCAST_POSTGRES__DSN or --config; or start:  nearcast up",
+    )
+
+
+def require_redis(process: "ProcessConfig") -> str:
+    """The URL of the index, or what to do when there is none."""
+    if process.redis.geo_url:
+        return process.redis.geo_url
+    raise CommandFailedError(
+        "no Redis is named",
+        reason="NO_REDIS",
+        field="redis.geo_url",
+        advice="Name one with --redis-url, NEARCAST_REDIS__GEO_URL or --config.",
+    )
+
+
+def _instance(state: Path) -> "Instance | None":
+    from nearcast_cli.embedded import running_instance
+
+    return running_instance(state)
+
+
+def _no_key(address: str) -> CommandFailedError:
+    return CommandFailedError(
+        f"no key for {address}",
+        reason="MISSING_CREDENTIALS",
+        advice="Give one with --api-key or NEARCAST_API_KEY; make one with:  nearcast keys create",
+    )

@@ -1,0 +1,1 @@
+"""Everything in one place: what `nearcast up` starts, watches, shows and stops."""

@@ -1,0 +1,75 @@
+"""Before anybody moves in: the schema, the tenant, its key, and a policy to play with."""
+
+import asyncio
+import os
+from pathlib import Path
+
+import msgspec
+from nearcast_config.policy import Policy
+from nearcast_config.policytext import default_policy
+from nearcast_store.migration import migrate
+from nearcast_store.redis_client import open_client
+from nearcast_telemetry.logs import redact
+from redis.exceptions import RedisError
+
+from nearcast_cli.embedded import Endpoints, StateDirectory
+from nearcast_cli.failure import CommandFailedError
+from nearcast_cli.operating import Records, open_records
+from nearcast_cli.tenant import DEV_TENANT
+
+KEY_NAME = "dev.key"
+EPOCH_MINUTES = 1.0
+
+
+def playground_policy() -> Policy:
+    """The default policy, with feeds that are weighed anew every minute, so that one can watch."""
+    policy = default_policy()
+    master = msgspec.structs.replace(policy.master, epoch_minutes=EPOCH_MINUTES)
+    return msgspec.structs.replace(policy, master=master)
+
+
+async def furnish(endpoints: Endpoints, state: StateDirectory, policy: Policy | None) -> str:
+    """Make what is missing; the key of the tenant."""
+    await _check_redis(endpoints.redis_url)
+    await migrate(endpoints.postgres_dsn)
+    async with open_records(endpoints.postgres_dsn) as records:
+        tenant_id = await records.tenants.ensure_tenant(DEV_TENANT, "Development")
+        await _seed_policy(records, tenant_id, policy or playground_policy())
+        return await _key(records, tenant_id, state.path / KEY_NAME)
+
+
+async def _check_redis(url: str) -> None:
+    client = open_client(url)
+    try:
+        await client.ping()
+    except (RedisError, OSError, asyncio.TimeoutError) as error:
+        raise CommandFailedError(
+            f"Redis at {redact(url)} does not answer: {redact(str(error))}",
+            reason="REDIS_UNAVAILABLE",
+            field="redis.geo_url",
+            advice="Check --redis-url, or leave it out to use the embedded one.",
+        ) from error
+    finally:
+        await client.aclose()
+
+
+async def _seed_policy(records: Records, tenant_id: int, policy: Policy) -> None:
+    """Only while nobody has set anything: the first revision is then the default one."""
+    current = await records.policies.current(tenant_id)
+    if current.number == 1 and current.policy == default_policy():
+        await records.policies.apply(tenant_id, policy, "nearcast up", "the first policy of the playground")
+
+
+async def _key(records: Records, tenant_id: int, path: Path) -> str:
+    """The key of the last start if it is still good, else a new one, kept for the next start."""
+    kept = path.read_text("utf-8").strip() if path.is_file() else ""
+    if kept:
+        caller = await records.tenants.caller(kept)
+        if caller is not None and caller.tenant_id == tenant_id and caller.role == "operator":
+            return kept
+    key, _ = await records.tenants.create_key(tenant_id, "operator", "nearcast up", None)
+    draft = path.with_name(f"{path.name}.{os.getpid()}")
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(f"{key}\n")
+    draft.replace(path)
+    return key

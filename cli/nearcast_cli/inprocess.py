@@ -1,0 +1,189 @@
+"""A whole nearcast in one process without a wire: the real rules, fold and sampler over memory, for simulation.
+
+Time is told, never read: whoever drives it says how late it is, and everything between an event and the next
+decision (the log, the fold, the epochs, the refresh) then happens in order, as it would across processes.
+"""
+
+from collections.abc import Callable, Sequence
+from hashlib import blake2b
+from itertools import count
+
+from nearcast_catalogue.eligibility import Filter
+from nearcast_catalogue.item import Item, Place, Tag
+from nearcast_catalogue.posting import ItemId
+from nearcast_config.policy import Policy
+from nearcast_geo.point import normalise
+from nearcast_ledger.event import Durability
+from nearcast_ledger.requestid import RequestIds
+from nearcast_server.asking import Area, Person, RecommendQuery
+from nearcast_server.cataloguing import Cataloguer, Entry
+from nearcast_server.recommending import Recommender
+from nearcast_server.recording import Recorder, Report
+from nearcast_server.refreshing import KEEPER, Refresher
+from nearcast_server.tenancy import Tenancies
+from nearcast_statskeeper.epochs import is_due, next_epoch
+from nearcast_statskeeper.folding import plan
+from nearcast_store.catalog.memory import MemoryCatalogStore
+from nearcast_store.changes.memory import MemoryChangeFeed
+from nearcast_store.counting.memory import MemoryCountStore
+from nearcast_store.index.memory import MemoryGeoIndex
+from nearcast_store.log.memory import MemoryEventLog
+from nearcast_store.policies.memory import MemoryPolicyStore
+from nearcast_store.tenants.memory import MemoryTenantStore
+from nearcast_town.backend import Ask, BackendRefusedError, Slate, SlateItem, TownEvent, TownItem
+
+# As often as simulated minutes: a real gateway looks twice a second, and a town's day has fewer events.
+REFRESH_EVERY_S = 60.0
+_MOST_RECORDS = 1_000_000
+
+
+class InProcess:
+    """Drives a town as a server would; see `open_in_process`."""
+
+    def __init__(self, policy: Policy, start_s: float, seed: int) -> None:
+        self._now_s = start_s
+        self._policy = policy
+        self._random = _seeded(seed)
+        clock: Callable[[], float] = lambda: self._now_s
+        self._tenants = MemoryTenantStore(clock)
+        self._feed = MemoryChangeFeed(clock)
+        self._catalog = MemoryCatalogStore(self._feed)
+        self._index = MemoryGeoIndex()
+        self._counts = MemoryCountStore()
+        self._policies = MemoryPolicyStore(clock, self._random)
+        self._log = MemoryEventLog(clock)
+        tenancies = Tenancies()
+        request_ids = RequestIds(lambda: int(self._now_s * 1000), self._random)
+        self._cataloguer = Cataloguer(self._catalog, clock)
+        self._recommender = Recommender(self._index, tenancies, clock, request_ids, self._random)
+        self._recorder = Recorder(self._log, tenancies, clock, "in-process", Durability.MEMORY)
+        self._refresher = Refresher(tenancies, self._tenants, self._policies, self._counts, clock)
+        self._applied = 0
+        self._refresh_at = start_s
+        self._tenant_id = 0
+        self._rewarding: set[int] = set()
+
+    async def open(self) -> None:
+        """Make the tenant and read everything once."""
+        self._tenant_id = await self._tenants.ensure_tenant("simulation", "Simulation")
+        revision = await self._policies.apply(self._tenant_id, self._policy, "simulation", "")
+        self._rewarding = {
+            revision.kinds[name] for name, kind in revision.policy.kinds.items() if kind.rewards_feed
+        }
+        await self._keep()
+
+    async def put_items(self, items: Sequence[TownItem]) -> None:
+        """Create or replace; shown from the next question on."""
+        for start in range(0, len(items), 500):
+            entries = [Entry(item.item_id, _to_item(item)) for item in items[start : start + 500]]
+            for result in await self._cataloguer.upsert(self._tenant_id, entries):
+                if result.outcome.code != "OK":
+                    raise BackendRefusedError(f"{result.item_id}: {result.outcome.message}")
+        await self._relay()
+
+    async def remove_items(self, item_ids: Sequence[str]) -> None:
+        """Stop showing these."""
+        await self._cataloguer.delete(self._tenant_id, item_ids, allow_missing=True)
+        await self._relay()
+
+    async def recommend(self, ask: Ask) -> Slate:
+        """One slate."""
+        query = RecommendQuery(
+            area=Area(ask.point, ask.radius_m, ask.limit, Filter()),
+            person=Person(user_id=ask.person.person_id)
+            if ask.person.registered
+            else Person(anonymous_id=ask.person.person_id),
+            session_id=ask.session,
+            session_token="",
+            scenario="",
+            page_token="",
+            explain=False,
+            canonical=b"",
+        )
+        slate = await self._recommender.recommend(self._tenant_id, query)
+        return Slate(
+            tuple(
+                SlateItem(placed.hit.served.item.item_id, placed.rank, placed.token) for placed in slate.items
+            ),
+            slate.decision.choice.feed,
+            slate.decision.choice.propensity,
+        )
+
+    async def record(self, events: Sequence[TownEvent]) -> int:
+        """Append events to the log; they are folded when time goes on."""
+        recorded = await self._recorder.record(self._tenant_id, [_to_report(event) for event in events])
+        return sum(judged.learned for judged in recorded.judged)
+
+    async def advance(self, now_s: float) -> None:
+        """Move the clock; keep and refresh when that is due."""
+        self._now_s = now_s
+        if now_s >= self._refresh_at:
+            await self._keep()
+
+    async def _keep(self) -> None:
+        """What keeper and refresher do between two decisions."""
+        await self._tenants.beat(KEEPER, self._now_s)
+        records = await self._log.read([self._tenant_id], _MOST_RECORDS, 0)
+        if records:
+            await self._counts.fold(plan(records, self._rewards).batch)
+            await self._log.acknowledge(records)
+        revision = await self._policies.current(self._tenant_id)
+        latest = await self._policies.latest_epoch(self._tenant_id)
+        if is_due(latest, revision, self._now_s):
+            feeds = await self._counts.feed_counts(self._tenant_id)
+            await self._policies.publish(next_epoch(latest, revision, feeds, self._now_s))
+        await self._refresher.refresh()
+        self._refresh_at = self._now_s + REFRESH_EVERY_S
+
+    async def _relay(self) -> None:
+        await self._feed.sequence(_MOST_RECORDS)
+        for change in await self._feed.after(self._tenant_id, self._applied, _MOST_RECORDS):
+            if change.served is None:
+                self._index.remove(self._tenant_id, change.posting)
+            else:
+                self._index.put(self._tenant_id, change.served)
+            self._applied = change.sequence
+
+    def _rewards(self, _tenant_id: int, kind: int) -> bool:
+        return kind in self._rewarding
+
+
+def _to_item(item: TownItem) -> Item:
+    point = normalise(item.point.lat, item.point.lon)
+    return Item(
+        item_id=ItemId(item.item_id),
+        places=(Place(point.lat, point.lon),),
+        reach_m=item.reach_m,
+        tags=tuple(Tag(name) for name in item.tags),
+        category=item.category,
+        owner=item.owner,
+        title=item.title,
+    )
+
+
+def _to_report(event: TownEvent) -> Report:
+    return Report(
+        kind=event.kind,
+        reward_token=event.token,
+        event_id="",
+        item_id="",
+        person=Person(),
+        session_id="",
+        occurred_at_us=None,
+        value=None,
+        properties=b"",
+        size_bytes=300,
+    )
+
+
+def _seeded(seed: int) -> Callable[[int], bytes]:
+    """A stream of bytes that repeats with its seed, where a server takes the system's."""
+    calls = count()
+
+    def random_bytes(size: int) -> bytes:
+        drawn = b""
+        while len(drawn) < size:
+            drawn += blake2b(b"%d.%d" % (seed, next(calls))).digest()
+        return drawn[:size]
+
+    return random_bytes

@@ -1,0 +1,52 @@
+"""Simulated lives in fast mode: one process for each seed, as many at a time as there are cores."""
+
+import asyncio
+import multiprocessing
+import os
+import signal
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from nearcast_config.policy import Policy
+from nearcast_geo.point import Point
+from nearcast_town.report import Report
+from nearcast_town.simulate import START_S, run
+from nearcast_town.world import World
+
+from nearcast_cli.inprocess import InProcess
+
+
+@dataclass(frozen=True, slots=True)
+class Life:
+    """One world under one policy."""
+
+    seed: int
+    centre: Point
+    policy: Policy
+    steps: int
+    days: float
+
+
+def live_all(lives: Sequence[Life], jobs: int | None = None) -> Iterator[Report]:
+    """The report of each, as it is finished."""
+    workers = min(len(lives), jobs or os.cpu_count() or 1)
+    if workers == 1:
+        yield from map(live_once, lives)
+        return
+    with multiprocessing.get_context("spawn").Pool(workers, _leave_interrupts_to_us) as pool:
+        yield from pool.imap_unordered(live_once, lives)
+
+
+def live_once(life: Life) -> Report:
+    """From the first question to the last."""
+    return asyncio.run(_live(life))
+
+
+async def _live(life: Life) -> Report:
+    backend = InProcess(life.policy, START_S, life.seed)
+    await backend.open()
+    return await run(World(life.seed, life.centre), backend, life.steps, life.days)
+
+
+def _leave_interrupts_to_us() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,0 +1,89 @@
+"""nearcast simulate --live: a town's minutes on a running instance."""
+
+import asyncio
+import sys
+import threading
+import time
+from pathlib import Path
+
+import click
+import msgspec
+from nearcast_geo.point import Point
+
+from nearcast_cli.embedded import running_instance
+from nearcast_cli.failure import CommandFailedError
+from nearcast_cli.finding import Target, find_target
+from nearcast_cli.livetown import PACE, Clicks, TownReport, live, read_report
+from nearcast_cli.printing import print_json
+
+REPORT_NAME = "town.json"
+FRESH_S = 10.0
+LOOK_EVERY_S = 0.5
+
+
+def simulate_live(
+    address: str | None,
+    api_key: str | None,
+    state: Path,
+    centre: Point,
+    seed: int,
+    minutes: float,
+    as_json: bool,
+) -> None:
+    """Live, or watch the town that lives there already, and print what was measured."""
+    target = find_target(address, api_key, state)
+    path = state / REPORT_NAME
+    if _lives_already(target, state, path):
+        report = _watch(path, minutes)
+    else:
+        steps = int(minutes * 60 * PACE.asks_per_s)
+        report = asyncio.run(live(target, centre, seed, _progress, steps))
+    _show(report, as_json)
+
+
+def _lives_already(target: Target, state: Path, path: Path) -> bool:
+    """Two towns on one instance would move each other's items."""
+    instance = running_instance(state)
+    report = read_report(path)
+    here = instance is not None and instance.address == target.address
+    return here and report is not None and time.time() - report.told_at < FRESH_S
+
+
+def _watch(path: Path, minutes: float) -> TownReport:
+    """Return once the town has lived so long."""
+    while True:
+        report = read_report(path)
+        if report is None or time.time() - report.told_at > FRESH_S:
+            raise CommandFailedError(
+                "the town of this instance has stopped telling how it goes",
+                reason="TOWN_AWAY",
+                advice=f"See {path.parent / 'logs' / 'town.log'}",
+            )
+        if report.told_at - report.started_at >= minutes * 60 and report.minute_two:
+            return report
+        _progress(report)
+        threading.Event().wait(LOOK_EVERY_S)
+
+
+def _progress(report: TownReport) -> None:
+    if sys.stderr.isatty():
+        lived_s = report.told_at - report.started_at
+        click.echo(f"\rthe town has lived {lived_s:.0f} s ", nl=False, err=True)
+
+
+def _show(report: TownReport, as_json: bool) -> None:
+    if as_json:
+        print_json(msgspec.to_builtins(report))
+        return
+    click.echo(report.text)
+    for name, clicks in (("minute 2", report.minute_two), ("the last minute", report.last_minute)):
+        click.echo(f"{name}: {clicks_line(clicks)}" if clicks else f"{name}: not over yet")
+
+
+def clicks_line(clicks: Clicks) -> str:
+    """Clicks per question, and how sure it is that they are more than by chance."""
+    asked = max(clicks.questions, 1)
+    return (
+        f"{clicks.clicks / asked:.3f} clicks per question, a random order {clicks.expected_random / asked:.3f}, "
+        f"the best {clicks.expected_oracle / asked:.3f} (one-sided p = {clicks.p_value:.2g})"
+    )

@@ -1,0 +1,107 @@
+"""Lines of NDJSON as items, and what is wrong with a line that is none."""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from google.protobuf import json_format
+from nearcast.v1.item_pb2 import Item
+
+# The server takes 1 MiB a call; what is around the items needs little.
+MOST_BATCH_BYTES = 900_000
+MOST_BATCH_ITEMS = 200
+
+_PATH = re.compile(r" at \"?(?:Item)\.?(?P<path>[\w.\[\]]*)\"?\.*$")
+_HEAD = re.compile(r"^(Failed to (parse|load) \w+( field)?: )+")
+_FIELD = re.compile(r"Failed to parse (\w+) field: ")
+_OUTPUT_ONLY = ("created_at", "updated_at", "posting", "etag")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line that is an item."""
+
+    line: int
+    item: Item
+
+
+@dataclass(frozen=True, slots=True)
+class BadRow:
+    """One line that was refused, here or by the server."""
+
+    line: int
+    item_id: str
+    field: str
+    reason: str
+    message: str
+
+    def as_dict(self) -> dict[str, object]:
+        """For JSON."""
+        return {
+            "line": self.line,
+            "itemId": self.item_id,
+            "field": self.field,
+            "reason": self.reason,
+            "message": self.message,
+        }
+
+
+def read_rows(lines: Iterable[bytes]) -> Iterator[Row | BadRow]:
+    """Each line that is not blank, in order."""
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            yield _read(number, line)
+
+
+def batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    """As many as one call takes, by count and by size."""
+    batch: list[Row] = []
+    size = 0
+    for row in rows:
+        row_size = row.item.ByteSize()
+        if batch and (len(batch) == MOST_BATCH_ITEMS or size + row_size > MOST_BATCH_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(row)
+        size += row_size
+    if batch:
+        yield batch
+
+
+def write_row(item: Item, keep_version: bool) -> str:
+    """The line of an item, as import reads it: without what only the server says."""
+    for name in _OUTPUT_ONLY:
+        item.ClearField(name)  # type: ignore[arg-type]
+    if not keep_version:
+        item.ClearField("version")
+    return json_format.MessageToJson(item, indent=None, ensure_ascii=False)
+
+
+def _read(number: int, line: bytes) -> Row | BadRow:
+    try:
+        text = line.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        return _malformed(number, f"is not UTF-8: byte {error.start + 1} of the line cannot be read")
+    if not text.lstrip().startswith("{"):
+        return _malformed(number, "must be one JSON object per line")
+    try:
+        item = json_format.Parse(text, Item())
+    except (json_format.ParseError, ValueError, RecursionError) as error:
+        return _unparsed(number, str(error))
+    if item.ByteSize() > MOST_BATCH_BYTES:
+        return BadRow(number, item.item_id[:128], "", "TOO_LARGE", f"is larger than {MOST_BATCH_BYTES} bytes")
+    return Row(number, item)
+
+
+def _malformed(number: int, message: str, field: str = "") -> BadRow:
+    return BadRow(number, "", field, "MALFORMED_MESSAGE", message)
+
+
+def _unparsed(number: int, said: str) -> BadRow:
+    """The parser's words without its nesting; the field by its path."""
+    said = said.split("\n", 1)[0].strip()
+    path = _PATH.search(said)
+    field = path["path"] if path else ".".join(_FIELD.findall(said))
+    plain = _HEAD.sub("", said[: path.start()] if path else said).rstrip(".")
+    plain = re.sub(r'Message type "nearcast\.v1\.(\w+)" has no field', r"\1 has no field", plain)
+    return _malformed(number, plain, field)

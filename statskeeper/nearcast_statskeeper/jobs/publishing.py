@@ -1,0 +1,46 @@
+"""Publishes a policy epoch for every tenant that needs one."""
+
+from nearcast_store.counting.protocol import CountStore
+from nearcast_store.policies.protocol import PolicyStore
+from nearcast_telemetry.logs import logger
+from nearcast_telemetry.metrics import KEEPER_EPOCHS_PUBLISHED, Metrics
+
+from nearcast_statskeeper.epochs import is_due, next_epoch
+from nearcast_statskeeper.jobs.schedule import Job
+from nearcast_statskeeper.pacing import Clock
+from nearcast_statskeeper.roster import Roster
+
+log = logger("keeper.epochs")
+
+
+INTERVAL_S = 5.0
+"""How soon a new policy has an epoch of its own; the policy says when an old one ends."""
+
+
+def publish_epochs(
+    policies: PolicyStore, counts: CountStore, roster: Roster, metrics: Metrics, clock: Clock
+) -> Job:
+    """Of every tenant; they are independent, so a tenant whose epoch cannot be computed stops no other."""
+
+    async def run() -> dict[str, object]:
+        published = 0
+        for tenant_id in await roster.tenant_ids():
+            try:
+                published += await _publish(tenant_id)
+            except ValueError as error:
+                log.error("epoch.not_published", cause=error, tenant_id=tenant_id)
+        return {"published": published} if published else {}
+
+    async def _publish(tenant_id: int) -> bool:
+        # Straight from the store: an epoch must not be made from a policy that is no longer in force.
+        revision, latest = await policies.current(tenant_id), await policies.latest_epoch(tenant_id)
+        now = clock()
+        if not is_due(latest, revision, now):
+            return False
+        epoch = next_epoch(latest, revision, await counts.feed_counts(tenant_id), now)
+        await policies.publish(epoch)
+        metrics.add(KEEPER_EPOCHS_PUBLISHED)
+        log.info("epoch.published", tenant_id=tenant_id, epoch=epoch.number, revision=revision.number)
+        return True
+
+    return Job("publish_epochs", INTERVAL_S, run)

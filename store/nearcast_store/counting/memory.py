@@ -1,0 +1,111 @@
+"""The ledger and its counts in memory, for the simulation and for tests."""
+
+from collections import Counter, OrderedDict, defaultdict
+from collections.abc import Callable, Iterable, Sequence
+
+from nearcast_ledger.identity import Identity
+from nearcast_ledger.kinds import IMPRESSION
+
+from nearcast_store.counting.protocol import (
+    Batch,
+    Changes,
+    CountRow,
+    DeadLetter,
+    FeedCount,
+    FoldResult,
+)
+from nearcast_store.counting.tallying import (
+    CountKey,
+    FeedKey,
+    Tally,
+    Trial,
+    TrialKey,
+    count_rows,
+    find_trials,
+    merge,
+    one_of_each,
+    tally_changes,
+)
+
+
+class MemoryCountStore:
+    """See CountStore. Of the ledger only the identities are kept."""
+
+    def __init__(self) -> None:
+        self._known: set[Identity] = set()
+        self._folds = 0
+        # By tenant; what changed last comes last, with the number of the fold that changed it.
+        self._counts: defaultdict[int, OrderedDict[CountKey, tuple[int, int]]] = defaultdict(OrderedDict)
+        self._trials: dict[TrialKey, Trial] = {}
+        self._feeds: dict[FeedKey, Tally] = {}
+        self._dead: dict[tuple[int, int, str, int], DeadLetter] = {}
+
+    async def fold(self, batch: Batch) -> FoldResult:
+        """Progress is not kept: nothing outlives the process."""
+        new = [row for row in one_of_each(batch.rows) if row.identity not in self._known]
+        self._known.update(row.identity for row in new)
+        self._folds += 1
+        for key, count in count_rows(new).items():
+            counts = self._counts[key.tenant_id]
+            counts[key] = (counts.get(key, (0, 0))[0] + count, self._folds)
+            counts.move_to_end(key)
+        self._learn(find_trials(new))
+        for letter in batch.dead:
+            self._dead.setdefault(
+                (letter.tenant_id, letter.shard, letter.entry_id, letter.event_index), letter
+            )
+        reported = sum(not row.implied for row in batch.rows)
+        counted = sum(not row.implied for row in new)
+        return FoldResult(counted, reported - counted, len(batch.dead))
+
+    async def changed_since(self, tenant_id: int, horizon: int | None) -> Changes:
+        """A horizon is the number of the next fold."""
+        complete = horizon is None or horizon > self._folds + 1
+        since = 0 if horizon is None or complete else horizon
+        rows = []
+        for key, (count, fold) in reversed(self._counts[tenant_id].items()):
+            if fold < since:
+                break
+            rows.append(CountRow(*key[1:], count))
+        return Changes(rows, self._folds + 1, complete)
+
+    async def feed_counts(self, tenant_id: int) -> list[FeedCount]:
+        """Sorted by market, feed and hour."""
+        return [
+            FeedCount(key.market, key.feed, key.bucket, tally.trials, tally.rewards)
+            for key, tally in sorted(self._feeds.items())
+            if key.tenant_id == tenant_id and tally.trials
+        ]
+
+    async def counts_of(self, tenant_id: int, postings: Sequence[int]) -> list[CountRow]:
+        """One look at every count."""
+        wanted = set(postings)
+        return self._rows(tenant_id, lambda key: key.posting in wanted)
+
+    async def top_postings(self, tenant_id: int, most: int) -> list[int]:
+        """Equal ones by their number."""
+        seen = self._sums(self._rows(tenant_id, lambda key: key.kind == IMPRESSION), lambda row: row.posting)
+        return sorted(seen, key=lambda posting: (-seen[posting], posting))[:most]
+
+    async def totals(self, tenant_id: int) -> dict[int, int]:
+        """Of all postings together."""
+        return dict(self._sums(self._rows(tenant_id, lambda _: True), lambda row: row.kind))
+
+    def _learn(self, trials: dict[TrialKey, Trial]) -> None:
+        before = {key: self._trials[key] for key in trials if key in self._trials}
+        after = {key: merge(before.get(key), trial) for key, trial in trials.items()}
+        self._trials |= after
+        for place, change in tally_changes(after, before).items():
+            known = self._feeds.get(place, Tally(0, 0))
+            self._feeds[place] = Tally(known.trials + change.trials, known.rewards + change.rewards)
+
+    def _rows(self, tenant_id: int, wanted: Callable[[CountKey], bool]) -> list[CountRow]:
+        counts = self._counts[tenant_id].items()
+        return [CountRow(*key[1:], count) for key, (count, _) in counts if wanted(key)]
+
+    @staticmethod
+    def _sums(rows: Iterable[CountRow], by: Callable[[CountRow], int]) -> Counter[int]:
+        sums: Counter[int] = Counter()
+        for row in rows:
+            sums[by(row)] += row.count
+        return sums

@@ -1,0 +1,209 @@
+"""The ledger and its counts in Postgres: what is new is stored and counted in one transaction.
+
+Every table is written in the order of its key, and the tables in one order, so that several keepers at once
+wait for each other and never deadlock.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import asyncpg
+from nearcast_ledger.kinds import IMPRESSION
+
+from nearcast_store.counting.partitions import DAYS_AHEAD, DAYS_BACK, Partitions
+from nearcast_store.counting.protocol import (
+    Batch,
+    Changes,
+    CountRow,
+    DeadLetter,
+    FeedCount,
+    FoldResult,
+    LedgerRow,
+)
+from nearcast_store.counting.staging import COLUMNS, records_of
+from nearcast_store.counting.tallying import (
+    Trial,
+    TrialKey,
+    count_rows,
+    find_trials,
+    merge,
+    one_of_each,
+    tally_changes,
+)
+from nearcast_store.errors import DataRefusedError
+from nearcast_store.postgres import Connection, Pool
+from nearcast_store.queries import queries
+
+_EVENTS = queries("events")
+_COUNTS = queries("counts")
+_TRIALS = queries("trials")
+_LOG = queries("log")
+
+
+class PostgresCountStore:
+    """See CountStore. DataRefusedError: a row can never be stored as it is, and nothing of the batch was."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._partitions = Partitions(pool)
+
+    async def fold(self, batch: Batch) -> FoldResult:
+        """After StoreUnavailableError the same batch can be folded again: what was stored is known."""
+        if not (batch.rows or batch.dead or batch.progress):
+            return FoldResult(0, 0, 0)
+        rows = one_of_each(batch.rows)
+        try:
+            return await self._fold(batch, rows)
+        except DataRefusedError as error:
+            if not _is_missing_partition(error):
+                raise
+        await self._partitions.ensure(_days_of(rows))
+        return await self._fold(batch, rows)
+
+    async def changed_since(self, tenant_id: int, horizon: int | None) -> Changes:
+        """The next horizon is read first: whoever commits between the two reads is seen twice, not never."""
+        async with self._pool.connection() as connection:
+            now: int = await connection.fetchval(_COUNTS["read_horizon"])
+            # A horizon in the future is another server's, or this one's before it was restored.
+            complete = horizon is None or horizon > now
+            if complete:
+                rows = await connection.fetch(_COUNTS["list_counts"], tenant_id)
+            else:
+                rows = await connection.fetch(_COUNTS["list_changed_counts"], tenant_id, horizon)
+        return Changes([CountRow(*row) for row in rows], now, complete)
+
+    async def feed_counts(self, tenant_id: int) -> list[FeedCount]:
+        """Sorted by market, feed and hour."""
+        async with self._pool.connection() as connection:
+            return [FeedCount(*row) for row in await connection.fetch(_TRIALS["list_feed_counts"], tenant_id)]
+
+    async def counts_of(self, tenant_id: int, postings: Sequence[int]) -> list[CountRow]:
+        """In no particular order."""
+        async with self._pool.connection() as connection:
+            rows = await connection.fetch(_COUNTS["list_counts_of_postings"], tenant_id, postings)
+        return [CountRow(*row) for row in rows]
+
+    async def top_postings(self, tenant_id: int, most: int) -> list[int]:
+        """Equal ones by their number."""
+        async with self._pool.connection() as connection:
+            rows = await connection.fetch(_COUNTS["list_top_postings"], tenant_id, IMPRESSION, most)
+        return [row["posting"] for row in rows]
+
+    async def totals(self, tenant_id: int) -> dict[int, int]:
+        """Of all postings together."""
+        async with self._pool.connection() as connection:
+            return {
+                row["kind"]: row["total"] for row in await connection.fetch(_COUNTS["sum_counts"], tenant_id)
+            }
+
+    async def _fold(self, batch: Batch, rows: Sequence[LedgerRow]) -> FoldResult:
+        async with self._pool.transaction() as connection:
+            new = await _store(connection, rows) if rows else []
+            if counts := count_rows(new):
+                await connection.execute(
+                    _COUNTS["add_counts"], *_columns((*key, counts[key]) for key in sorted(counts))
+                )
+            if trials := find_trials(new):
+                await _store_trials(connection, trials)
+            await _move_positions(connection, batch, new)
+            if batch.dead:
+                await _bury(connection, batch.dead)
+        reported = sum(not row.implied for row in batch.rows)
+        counted = sum(not row.implied for row in new)
+        return FoldResult(counted, reported - counted, len(batch.dead))
+
+
+async def _store(connection: Connection, rows: Sequence[LedgerRow]) -> list[LedgerRow]:
+    """Store what is new; that."""
+    await connection.execute(_EVENTS["create_staged_events"])
+    await connection.copy_records_to_table("staged_events", records=records_of(rows), columns=COLUMNS)
+    known = {row["known_already"] for row in await connection.fetch(_EVENTS["insert_staged_events"])}
+    return [row for ordinal, row in enumerate(rows) if ordinal not in known] if known else list(rows)
+
+
+async def _store_trials(connection: Connection, trials: Mapping[TrialKey, Trial]) -> None:
+    ordered = sorted(trials.items())
+    made = await connection.fetch(_TRIALS["add_trials"], *_columns((*key, *trial) for key, trial in ordered))
+    changed = {key: trials[key] for key in (TrialKey(*row) for row in made)}
+    before: dict[TrialKey, Trial] = {}
+    if len(made) < len(ordered):
+        before = await _earlier_trials(connection, [key for key, _ in ordered if key not in changed])
+        merged = {key: merge(trial, trials[key]) for key, trial in before.items()}
+        moved = {key: trial for key, trial in merged.items() if trial != before[key]}
+        before = {key: before[key] for key in moved}
+        changed |= moved
+        if moved:
+            rows = _columns((*key, *trial) for key, trial in moved.items())
+            await connection.execute(_TRIALS["change_trials"], *rows)
+    await _add_feed_counts(connection, changed, before)
+
+
+async def _earlier_trials(connection: Connection, keys: Sequence[TrialKey]) -> dict[TrialKey, Trial]:
+    """Locked: whoever changes them next sees what becomes of them here."""
+    rows = await connection.fetch(_TRIALS["lock_trials"], *_columns(keys))
+    return {TrialKey(*row[:4]): Trial(*row[4:]) for row in (tuple(row) for row in rows)}
+
+
+async def _add_feed_counts(
+    connection: Connection, changed: Mapping[TrialKey, Trial], before: Mapping[TrialKey, Trial]
+) -> None:
+    tallies = sorted(tally_changes(changed, before).items())
+    if not tallies:
+        return
+    keys = _columns(key for key, _ in tallies)
+    await connection.execute(_TRIALS["make_feed_counts"], *keys)
+    await connection.execute(_TRIALS["lock_feed_counts"], *keys)
+    await connection.execute(_TRIALS["add_feed_counts"], *_columns((*key, *tally) for key, tally in tallies))
+
+
+async def _move_positions(connection: Connection, batch: Batch, new: Iterable[LedgerRow]) -> None:
+    counted = Counter((row.identity.tenant_id, row.shard) for row in new if not row.implied)
+    dead = Counter((letter.tenant_id, letter.shard) for letter in batch.dead)
+    accepted = {(step.tenant_id, step.shard): step for step in batch.progress}
+    rows = [
+        (
+            *shard,
+            step.last_entry_id if step else "0",
+            step.accepted if step else 0,
+            counted[shard],
+            dead[shard],
+        )
+        for shard in sorted(accepted.keys() | counted.keys() | dead.keys())
+        for step in (accepted.get(shard),)
+    ]
+    if rows:
+        await connection.execute(_LOG["move_positions"], *_columns(rows))
+
+
+async def _bury(connection: Connection, dead: Iterable[DeadLetter]) -> None:
+    rows = sorted(
+        (one.tenant_id, one.shard, one.entry_id, one.event_index, one.reason, one.detail, one.entry)
+        for one in dead
+    )
+    await connection.execute(_LOG["bury_letters"], *_columns(rows))
+
+
+def _is_missing_partition(error: DataRefusedError) -> bool:
+    cause = error.__cause__
+    return isinstance(cause, asyncpg.CheckViolationError) and cause.constraint_name is None
+
+
+def _days_of(rows: Iterable[LedgerRow]) -> set[date]:
+    """The identity days; DataRefusedError for one that no gateway can have accepted."""
+    days = set()
+    for row in rows:
+        received = datetime.fromtimestamp(row.received_at_us // 1_000_000, UTC).date()
+        early, late = received - timedelta(DAYS_BACK + 1), received + timedelta(DAYS_AHEAD)
+        if not early <= row.identity.day <= late:
+            raise DataRefusedError(
+                f"the day of event {row.identity.origin_id} is {row.identity.day}, and it was received on"
+                f" {received}: it must lie from {early} to {late}"
+            )
+        days.add(row.identity.day)
+    return days
+
+
+def _columns(rows: Iterable[Sequence[Any]]) -> list[tuple[Any, ...]]:
+    return list(zip(*rows, strict=True))

@@ -1,0 +1,138 @@
+"""What new ledger rows add to the counts: pure, so that every adapter counts alike in any order."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from nearcast_ledger.event import Unlearned
+from nearcast_ledger.identity import Identity
+from nearcast_ledger.kinds import IMPRESSION, position_bucket
+from nearcast_ledger.requestid import hour_bucket
+
+from nearcast_store.counting.protocol import LedgerRow
+
+
+class CountKey(NamedTuple):
+    """What one integer is counted by."""
+
+    tenant_id: int
+    posting: int
+    market: int
+    kind: int
+    bucket: int
+    position_bucket: int
+    feed: int
+    explore: bool
+
+
+class TrialKey(NamedTuple):
+    """One session that was shown one feed in one policy epoch: the master learns from it once."""
+
+    tenant_id: int
+    policy_epoch: int
+    session_hash: bytes
+    feed: int
+
+
+class Trial(NamedTuple):
+    """It counts where and when the session was shown the feed first; later rows can only move it earlier."""
+
+    bucket: int
+    market: int
+    rewarded: bool
+
+
+class FeedKey(NamedTuple):
+    """What trials and rewards are counted by."""
+
+    tenant_id: int
+    market: int
+    feed: int
+    bucket: int
+
+
+class Tally(NamedTuple):
+    """Trials and rewards to add; less than none where a trial moves away."""
+
+    trials: int
+    rewards: int
+
+
+def one_of_each(rows: Iterable[LedgerRow]) -> list[LedgerRow]:
+    """Each identity once: learned before unlearned, reported before implied."""
+    chosen: dict[Identity, LedgerRow] = {}
+    for row in rows:
+        known = chosen.setdefault(row.identity, row)
+        if known is not row and _precedence(row) > _precedence(known):
+            chosen[row.identity] = row
+    return list(chosen.values())
+
+
+def count_rows(rows: Iterable[LedgerRow]) -> Counter[CountKey]:
+    """How often each kind happened, of rows that are learned from."""
+    counts: Counter[CountKey] = Counter()
+    for row in rows:
+        event = row.event
+        claims = event.claims
+        if event.unlearned or claims is None:
+            continue
+        counts[
+            CountKey(
+                row.identity.tenant_id,
+                claims.posting,
+                claims.market,
+                event.kind,
+                hour_bucket(claims.request_id),
+                position_bucket(claims.position),
+                claims.feed,
+                claims.explore,
+            )
+        ] += 1
+    return counts
+
+
+def find_trials(rows: Iterable[LedgerRow]) -> dict[TrialKey, Trial]:
+    """What sessions were shown and did; an exploring answer and one without an epoch are nobody's choice."""
+    trials: dict[TrialKey, Trial] = {}
+    for row in rows:
+        event = row.event
+        claims = event.claims
+        if event.unlearned or claims is None or claims.explore or claims.policy_epoch <= 0:
+            continue
+        rewarded = row.rewards_feed and event.kind != IMPRESSION
+        if not rewarded and event.kind != IMPRESSION:
+            continue
+        key = TrialKey(row.identity.tenant_id, claims.policy_epoch, claims.session_hash, claims.feed)
+        trial = Trial(hour_bucket(claims.request_id), claims.market, rewarded)
+        trials[key] = merge(trials.get(key), trial)
+    return trials
+
+
+def merge(one: Trial | None, other: Trial) -> Trial:
+    """The same whichever comes first."""
+    if one is None:
+        return other
+    bucket, market = min(one[:2], other[:2])
+    return Trial(bucket, market, one.rewarded or other.rewarded)
+
+
+def tally_changes(
+    changed: Mapping[TrialKey, Trial], before: Mapping[TrialKey, Trial]
+) -> dict[FeedKey, Tally]:
+    """What the counts of feeds change by when these trials become what they are."""
+    trials: Counter[FeedKey] = Counter()
+    rewards: Counter[FeedKey] = Counter()
+    for sign, some in ((1, changed), (-1, before)):
+        for key, trial in some.items():
+            place = FeedKey(key.tenant_id, trial.market, key.feed, trial.bucket)
+            trials[place] += sign
+            rewards[place] += sign * trial.rewarded
+    return {
+        place: Tally(trials[place], rewards[place]) for place in trials if trials[place] or rewards[place]
+    }
+
+
+def _precedence(row: LedgerRow) -> int:
+    if row.event.unlearned is not Unlearned.LEARNED:
+        return 0
+    return 1 if row.implied else 2

@@ -1,0 +1,25 @@
+"""What a store can fail with; a library's own error is translated at the adapter and kept as the cause."""
+
+
+class StoreError(Exception):
+    """A store failed."""
+
+
+class StoreUnavailableError(StoreError):
+    """Postgres does not answer."""
+
+
+class DataRefusedError(StoreError):
+    """Postgres can never store this value as it is; sending it again does not help."""
+
+
+class IndexUnavailableError(StoreError):
+    """The index of items does not answer."""
+
+
+class LogUnavailableError(StoreError):
+    """The event log does not answer; whether the entry was appended is unknown."""
+
+
+class SchemaError(StoreError):
+    """The database's schema does not fit this version of nearcast."""

@@ -1,0 +1,130 @@
+"""Entries to bytes and back: the only place that knows the format of the log."""
+
+from uuid import UUID
+
+from google.protobuf.message import DecodeError
+from nearcast.log.v1 import entry_pb2
+from nearcast_ledger.claims import Claims
+from nearcast_ledger.event import AcceptedEvent, Durability, Entry, Unlearned
+
+FORMAT = 1
+
+
+def encode_entry(entry: Entry) -> bytes:
+    """Raises ValueError when claims are another tenant's, or a number does not fit its field."""
+    return entry_pb2.LogEntry(
+        format=FORMAT,
+        tenant_id=entry.tenant_id,
+        received_at_us=entry.received_at_us,
+        gateway_id=entry.gateway_id,
+        durability=entry.durability,
+        events=[_wire_event(event, entry.tenant_id) for event in entry.events],
+    ).SerializeToString()
+
+
+def decode_entry(raw: bytes) -> Entry | str:
+    """The entry, or in words why the bytes are none; never raises on their content."""
+    try:
+        wire = entry_pb2.LogEntry.FromString(raw)
+    except DecodeError:
+        return "the bytes are not a log entry"
+    if wire.format < FORMAT:
+        return f"format is {wire.format}, must be {FORMAT} or above"
+    try:
+        return Entry(
+            tenant_id=wire.tenant_id,
+            received_at_us=wire.received_at_us,
+            gateway_id=wire.gateway_id,
+            durability=Durability(wire.durability),
+            events=tuple([_plain_event(event, wire.tenant_id) for event in wire.events]),
+        )
+    except ValueError as error:
+        return str(error)
+
+
+def _wire_event(event: AcceptedEvent, tenant_id: int) -> entry_pb2.LoggedEvent:
+    claims = event.claims
+    if claims is not None and claims.tenant_id != tenant_id:
+        raise ValueError(f"claims of tenant {claims.tenant_id} in an entry of tenant {tenant_id}")
+    return entry_pb2.LoggedEvent(
+        kind=event.kind,
+        claims=None if claims is None else _wire_claims(claims),
+        event_id=b"" if event.event_id is None else event.event_id.bytes,
+        item_id=event.item_id,
+        user_id=event.user_id,
+        anonymous_id=event.anonymous_id,
+        session_id=event.session_id,
+        occurred_at_us=event.occurred_at_us,
+        value=event.value,
+        properties=event.properties,
+        learned=event.unlearned is Unlearned.LEARNED,
+        unlearned_reason=event.unlearned,
+    )
+
+
+def _wire_claims(claims: Claims) -> entry_pb2.Claims:
+    return entry_pb2.Claims(
+        request_id=claims.request_id.bytes,
+        posting=claims.posting,
+        position=claims.position,
+        feed=claims.feed,
+        feed_propensity=claims.feed_propensity,
+        scenario=claims.scenario,
+        market=claims.market,
+        policy_revision=claims.policy_revision,
+        policy_epoch=claims.policy_epoch,
+        explore=claims.explore,
+        subject_hash=claims.subject_hash,
+        session_hash=claims.session_hash,
+        key_id=claims.key_id,
+    )
+
+
+def _plain_event(wire: entry_pb2.LoggedEvent, tenant_id: int) -> AcceptedEvent:
+    unlearned = Unlearned(wire.unlearned_reason)
+    if wire.learned is not (unlearned is Unlearned.LEARNED):
+        raise ValueError(f"learned is {wire.learned}, and unlearned_reason {wire.unlearned_reason}")
+    return AcceptedEvent(
+        kind=wire.kind,
+        unlearned=unlearned,
+        claims=_plain_claims(wire.claims, tenant_id) if wire.HasField("claims") else None,
+        event_id=_uuid("event_id", wire.event_id) if wire.event_id else None,
+        item_id=wire.item_id,
+        user_id=wire.user_id,
+        anonymous_id=wire.anonymous_id,
+        session_id=wire.session_id,
+        occurred_at_us=wire.occurred_at_us if wire.HasField("occurred_at_us") else None,
+        value=wire.value if wire.HasField("value") else None,
+        properties=wire.properties,
+    )
+
+
+def _plain_claims(wire: entry_pb2.Claims, tenant_id: int) -> Claims:
+    return Claims(
+        tenant_id=tenant_id,
+        request_id=_uuid("request_id", wire.request_id),
+        posting=wire.posting,
+        position=wire.position,
+        feed=wire.feed,
+        feed_propensity=wire.feed_propensity,
+        scenario=wire.scenario,
+        market=wire.market,
+        policy_revision=wire.policy_revision,
+        policy_epoch=wire.policy_epoch,
+        explore=wire.explore,
+        subject_hash=_hash("subject_hash", wire.subject_hash),
+        session_hash=_hash("session_hash", wire.session_hash),
+        key_id=wire.key_id,
+    )
+
+
+def _uuid(name: str, raw: bytes) -> UUID:
+    if len(raw) != 16:
+        raise ValueError(f"{name} has {len(raw)} bytes, must have 16")
+    return UUID(bytes=raw)
+
+
+def _hash(name: str, raw: bytes) -> bytes:
+    if len(raw) != 8:
+        raise ValueError(f"{name} has {len(raw)} bytes, must have 8")
+    return raw

@@ -1,0 +1,91 @@
+"""Revisions, epochs and signing keys in memory, for the simulation and for tests."""
+
+import secrets
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import replace
+
+from nearcast_config.policy import Policy
+from nearcast_config.policytext import default_policy, policy_from_json, policy_to_json
+from nearcast_ledger.keyring import Keyring
+
+from nearcast_store.errors import DataRefusedError
+from nearcast_store.policies.numbering import missing_numbers, revision_of
+from nearcast_store.policies.protocol import Epoch, Realm, Revision
+from nearcast_store.policies.rotation import KeptKey, keyring_of, rotation_of
+
+_SECRET_BYTES = 32
+
+
+class MemoryPolicyStore:
+    """See PolicyStore. `clock` gives unix seconds, `random_bytes(n)` the secrets; every tenant exists."""
+
+    def __init__(
+        self,
+        clock: Callable[[], float],
+        random_bytes: Callable[[int], bytes] = secrets.token_bytes,
+        first: Policy | None = None,
+    ) -> None:
+        self._clock = clock
+        self._random_bytes = random_bytes
+        self._first = default_policy() if first is None else first
+        self._current: dict[int, Revision] = {}
+        self._numbers: dict[int, dict[Realm, dict[str, int]]] = defaultdict(lambda: defaultdict(dict))
+        self._epochs: dict[int, dict[int, Epoch]] = defaultdict(dict)
+        self._keys: dict[int, list[KeptKey]] = defaultdict(list)
+
+    async def current(self, tenant_id: int) -> Revision:
+        """The revision in force."""
+        if tenant_id not in self._current:
+            await self.apply(tenant_id, self._first, "system", "")
+        return self._current[tenant_id]
+
+    async def apply(self, tenant_id: int, policy: Policy, author: str, note: str) -> Revision:  # noqa: ARG002
+        """Author, note and earlier revisions are not kept."""
+        policy = policy_from_json(policy_to_json(policy), "policy")
+        current = self._current.get(tenant_id)
+        if current and policy_to_json(current.policy) == policy_to_json(policy):
+            return current
+        numbers = self._numbers[tenant_id]
+        for realm, slug, number in missing_numbers(numbers, policy):
+            numbers[realm][slug] = number
+        revision = revision_of(tenant_id, current.number + 1 if current else 1, policy, numbers)
+        self._current[tenant_id] = revision
+        return revision
+
+    async def latest_epoch(self, tenant_id: int) -> Epoch | None:
+        """By number."""
+        epochs = self._epochs[tenant_id]
+        return epochs[max(epochs)] if epochs else None
+
+    async def epochs_since(self, tenant_id: int, published_after: float) -> list[Epoch]:
+        """By number."""
+        epochs = sorted(self._epochs[tenant_id].items())
+        return [epoch for _, epoch in epochs if epoch.published_at > published_after]
+
+    async def publish(self, epoch: Epoch) -> None:
+        """DataRefusedError when the number is taken or there is no such revision."""
+        current = self._current.get(epoch.tenant_id)
+        if epoch.number in self._epochs[epoch.tenant_id] or epoch.number < 1:
+            raise DataRefusedError(f"epoch {epoch.number} of tenant {epoch.tenant_id} is not new")
+        if current is None or not 1 <= epoch.policy_revision <= current.number:
+            raise DataRefusedError(f"tenant {epoch.tenant_id} has no revision {epoch.policy_revision}")
+        self._epochs[epoch.tenant_id][epoch.number] = epoch
+
+    async def keyring(self, tenant_id: int) -> Keyring:
+        """Also the keys that are retired but may still have to verify."""
+        return keyring_of(self._keys[tenant_id], self._clock()) or await self.rotate(tenant_id)
+
+    async def rotate(self, tenant_id: int) -> Keyring:
+        """StoreError when all 255 ids are in use."""
+        now = self._clock()
+        rotation = rotation_of(self._keys[tenant_id], self._random_bytes(_SECRET_BYTES), now)
+        kept = [
+            replace(key, retired_at=now) if key.key_id in rotation.retired else key
+            for key in self._keys[tenant_id]
+            if key.key_id not in rotation.forgotten
+        ]
+        self._keys[tenant_id] = [*kept, rotation.new]
+        keyring = keyring_of(self._keys[tenant_id], now)
+        assert keyring is not None
+        return keyring

@@ -1,0 +1,81 @@
+"""Every Redis key. The hash tag names the tenant and keeps it in one slot of a cluster."""
+
+from collections.abc import Iterable, Iterator
+
+from nearcast_geo.reach import BUCKETS
+
+# What a tenant's index consists of; a refill builds all of it aside and swaps it in.
+INDEX_PARTS = ("items", "geo", "polar", *(f"reach:{bucket}" for bucket in BUCKETS))
+
+
+def items(tenant_id: int) -> str:
+    """Hash: posting to packed served item."""
+    return part(tenant_id, "items")
+
+
+def geo(tenant_id: int) -> str:
+    """Geo set of the places of items without a reach of their own; members as `member` spells them."""
+    return part(tenant_id, "geo")
+
+
+def reach(tenant_id: int, bucket: int) -> str:
+    """Geo set of the places of items whose own reach falls in the bucket."""
+    return part(tenant_id, reach_part(bucket))
+
+
+def polar(tenant_id: int) -> str:
+    """Set of the members near a pole, which no geo set can find."""
+    return part(tenant_id, "polar")
+
+
+def position(tenant_id: int) -> str:
+    """Sequence of the last change applied."""
+    return part(tenant_id, "position")
+
+
+def changes(tenant_id: int) -> str:
+    """Stream of the changes applied; an entry's id begins with its sequence."""
+    return part(tenant_id, "changes")
+
+
+def log(tenant_id: int, shard: int) -> str:
+    """Stream of accepted events."""
+    return part(tenant_id, f"log:{shard}")
+
+
+def part(tenant_id: int, name: str) -> str:
+    """The key of one part of a tenant's index."""
+    return f"nearcast:{{t{tenant_id}}}:{name}"
+
+
+def shadow(tenant_id: int, token: str, name: str) -> str:
+    """The same part while a refill builds it aside."""
+    return part(tenant_id, f"shadow:{token}:{name}")
+
+
+def reach_part(bucket: int) -> str:
+    """The part that holds a bucket of reaches."""
+    return f"reach:{bucket}"
+
+
+def member(posting: int, place: int) -> str:
+    """One place of an item, as a geo set and the polar set know it."""
+    return f"{posting}.{place}"
+
+
+def members(posting: int, places: int) -> list[str]:
+    """Every place of an item."""
+    return [member(posting, place) for place in range(places)]
+
+
+def read_member(name: bytes) -> tuple[int, int]:
+    """Posting and place of a member."""
+    posting, _, place = name.partition(b".")
+    return int(posting), int(place)
+
+
+def logs(tenant_ids: Iterable[int], shards: int) -> Iterator[tuple[str, tuple[int, int]]]:
+    """Each log stream with its tenant and shard."""
+    for tenant_id in tenant_ids:
+        for shard in range(shards):
+            yield log(tenant_id, shard), (tenant_id, shard)

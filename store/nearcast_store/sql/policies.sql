@@ -1,0 +1,50 @@
+-- name: read_revision
+select revision, body, checksum from policy_revisions where tenant_id = $1 order by revision desc limit 1;
+
+-- name: add_revision
+insert into policy_revisions (tenant_id, revision, body, checksum, author, note, created_at)
+values ($1, $2, $3, $4, $5, $6, to_timestamp($7::float8));
+
+-- name: list_slugs
+select realm, slug, number from slugs where tenant_id = $1;
+
+-- name: add_slugs
+insert into slugs (tenant_id, realm, slug, number)
+select $1, realm, slug, number
+from unnest($2::text[], $3::text[], $4::integer[]) as n (realm, slug, number);
+
+-- name: read_latest_epoch
+select epoch, policy_revision, shares, extract(epoch from published_at)::float8 as published_at
+from policy_epochs
+where tenant_id = $1
+order by policy_epochs.epoch desc
+limit 1;
+
+-- name: list_epochs_since
+select epoch, policy_revision, shares, extract(epoch from published_at)::float8 as published_at
+from policy_epochs
+where tenant_id = $1 and published_at > to_timestamp($2::float8)
+order by policy_epochs.epoch;
+
+-- name: add_epoch
+insert into policy_epochs (tenant_id, epoch, policy_revision, shares, published_at)
+values ($1, $2, $3, $4, to_timestamp($5::float8));
+
+-- name: list_signing_keys
+select key_id, secret,
+       extract(epoch from created_at)::float8 as created_at,
+       extract(epoch from retired_at)::float8 as retired_at
+from signing_keys
+where tenant_id = $1
+order by signing_keys.created_at;
+
+-- name: forget_signing_keys
+delete from signing_keys where tenant_id = $1 and key_id = any($2::smallint[]);
+
+-- name: retire_signing_keys
+update signing_keys set retired_at = to_timestamp($3::float8)
+where tenant_id = $1 and key_id = any($2::smallint[]);
+
+-- name: add_signing_key
+insert into signing_keys (tenant_id, key_id, secret, created_at)
+values ($1, $2, $3, to_timestamp($4::float8));

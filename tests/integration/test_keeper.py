@@ -1,0 +1,315 @@
+"""The whole keeper, against real Postgres and Redis that come late, go away, come back empty or set back."""
+
+import asyncio
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from nearcast_catalogue.item import Item, Place
+from nearcast_catalogue.posting import ItemId
+from nearcast_config.process import Keeper, Log, Postgres, ProcessConfig, Redis
+from nearcast_geo.point import Point
+from nearcast_ledger.event import Durability
+from nearcast_ledger.kinds import IMPRESSION, VIEW
+from nearcast_statskeeper.app import run_keeper, run_rebuild
+from nearcast_store import redis_keys
+from nearcast_store.catalog.postgres import PostgresCatalogStore
+from nearcast_store.connection import RedisConnection
+from nearcast_store.counting.postgres import PostgresCountStore
+from nearcast_store.index.redis import RedisGeoIndex
+from nearcast_store.log.redis import RedisEventLog
+from nearcast_store.policies.postgres import PostgresPolicyStore
+from nearcast_store.postgres import Pool, open_pool
+from nearcast_store.redis_client import open_client
+from nearcast_store.tenants.postgres import PostgresTenantStore
+from nearcast_telemetry.endpoint import EndpointError
+from redis.asyncio import Redis as RedisClient
+
+from tests.integration.keeper_lines import Line, postgres_line, redis_line
+from tests.unit.statskeeper.entries import entry, impression, view
+
+HERE = Point(59.91, 10.75)
+TIMEOUT_S = 20.0
+
+
+async def until(condition: Callable[[], Awaitable[bool]]) -> None:
+    """Return once it holds; a failed test when it does not within the time limit."""
+    async with asyncio.timeout(TIMEOUT_S):
+        while not await condition():  # noqa: ASYNC110 - what is in a server gives no signal
+            await asyncio.sleep(0.02)
+
+
+@dataclass(slots=True)
+class House:
+    """What a gateway would hold, on connections that no test cuts, and the keeper's configuration."""
+
+    config: ProcessConfig
+    postgres: Line
+    redis: Line
+    pool: Pool
+    client: RedisClient
+    index: RedisGeoIndex
+    log: RedisEventLog
+    tenant_id: int
+
+    @asynccontextmanager
+    async def keeper(self) -> AsyncIterator[asyncio.Event]:
+        """A keeper at work; the event is set once it is ready, and it ends cleanly."""
+        stop, ready = asyncio.Event(), asyncio.Event()
+        running = asyncio.create_task(run_keeper(self.config, stop, ready.set))
+        try:
+            yield ready
+        finally:
+            stop.set()
+            await asyncio.wait_for(running, TIMEOUT_S)
+
+    async def write(self, *titles: str, expires_at: float | None = None) -> None:
+        items = [
+            Item(ItemId(title), (Place(HERE.lat, HERE.lon),), title=title, expires_at=expires_at)
+            for title in titles
+        ]
+        await PostgresCatalogStore(self.pool).upsert(self.tenant_id, items, time.time())
+
+    async def delete(self, *titles: str) -> None:
+        await PostgresCatalogStore(self.pool).delete(self.tenant_id, titles, time.time())
+
+    async def shown(self) -> set[str]:
+        found = await self.index.near(self.tenant_id, HERE, 1000, 100)
+        return {hit.served.item.title for hit in found.hits}
+
+    async def shows(self, *titles: str) -> None:
+        async def holds() -> bool:
+            return await self.shown() == set(titles)
+
+        await until(holds)
+
+    async def counts(self, **expected: int) -> None:
+        kinds = {"impressions": IMPRESSION, "views": VIEW}
+        wanted = {kinds[name]: number for name, number in expected.items()}
+
+        async def holds() -> bool:
+            return await PostgresCountStore(self.pool).totals(self.tenant_id) == wanted
+
+        await until(holds)
+
+    async def keys(self) -> set[str]:
+        return {key.decode() async for key in self.client.scan_iter(f"nearcast:{{t{self.tenant_id}}}:*")}
+
+
+@pytest.fixture
+def lines_directory() -> Iterator[Path]:
+    """Short enough for the path of a socket."""
+    with tempfile.TemporaryDirectory(prefix="nc-") as name:
+        yield Path(name)
+
+
+@pytest.fixture
+async def house(database: str, redis_url: str, lines_directory: Path) -> AsyncIterator[House]:
+    """Both lines are whole."""
+    dsn, postgres = postgres_line(database, lines_directory)
+    url, redis = redis_line(redis_url, lines_directory)
+    config = ProcessConfig(
+        postgres=Postgres(dsn=dsn, pool_size=4),
+        redis=Redis(geo_url=url),
+        log=Log(shards=2, durability="memory"),
+        keeper=Keeper(metrics_port=0, relay_interval_s=0.02, sweep_interval_s=0.1, claim_idle_s=1.0),
+    )
+    async with AsyncExitStack() as stack:
+        pool = await open_pool(database, 2, 5.0)
+        stack.push_async_callback(pool.close)
+        connection, events = RedisConnection(redis_url), RedisConnection(redis_url)
+        stack.push_async_callback(connection.close)
+        stack.push_async_callback(events.close)
+        client = await stack.enter_async_context(open_client(redis_url))
+        log = RedisEventLog(events, shards=2, durability=Durability.MEMORY, choose=lambda shards: 0)
+        log.start()
+        stack.push_async_callback(log.close)
+        for line in (postgres, redis):
+            await line.mend()
+            stack.push_async_callback(line.cut)
+        tenant_id = await PostgresTenantStore(pool, time.time).ensure_tenant("one", "One")
+        yield House(config, postgres, redis, pool, client, RedisGeoIndex(connection), log, tenant_id)
+
+
+async def test_written_items_are_shown_and_deleted_ones_are_not(house: House) -> None:
+    async with house.keeper():
+        await house.write("a", "b")
+        await house.shows("a", "b")
+        await house.delete("a")
+        await house.shows("b")
+
+
+async def test_an_expired_item_leaves_nothing_behind(house: House) -> None:
+    async with house.keeper():
+        await house.write("brief", expires_at=time.time() + 0.5)
+        await house.shows("brief")
+        await house.shows()
+    index = {redis_keys.part(house.tenant_id, part) for part in redis_keys.INDEX_PARTS}
+    assert not index & await house.keys()
+
+
+async def test_an_emptied_redis_is_filled_again(house: House) -> None:
+    async with house.keeper():
+        await house.write("a", "b")
+        await house.shows("a", "b")
+        await house.client.flushdb()
+        await house.shows("a", "b")
+
+
+async def test_a_redis_that_lost_its_tail_is_repaired(house: House) -> None:
+    async with house.keeper():
+        await house.write("a")
+        await house.shows("a")
+    saved = {key: await house.client.dump(key) for key in await house.keys()}
+    async with house.keeper():
+        await house.write("b")
+        await house.delete("a")
+        await house.shows("b")
+    await house.client.flushdb()
+    for key, value in saved.items():
+        await house.client.restore(key, 0, value or b"")
+    assert await house.shown() == {"a"}
+    async with house.keeper():
+        await house.shows("b")
+
+
+async def test_a_rebuild_replaces_whatever_is_there(house: House) -> None:
+    async with house.keeper():
+        await house.write("a", "b")
+        await house.shows("a", "b")
+    await house.client.delete(redis_keys.geo(house.tenant_id))
+    assert await house.shown() == set()
+    told: list[str] = []
+    assert await run_rebuild(house.config, told.append) == 1
+    assert told == ["one"]
+    assert await house.shown() == {"a", "b"}
+
+
+async def test_events_appended_twice_are_counted_once(house: House) -> None:
+    async with house.keeper():
+        for _ in range(2):
+            await house.log.append(entry(impression(1), view(1), view(2)))
+        await house.log.append(entry(view(1)))
+        await house.counts(impressions=2, views=2)
+
+        async def finished() -> bool:
+            pending = await house.client.xpending(redis_keys.log(house.tenant_id, 0), "keeper")
+            groups = await house.client.xinfo_groups(redis_keys.log(house.tenant_id, 0))
+            return bool(pending["pending"] == 0 and groups[0]["lag"] == 0)
+
+        await until(finished)
+    await house.counts(impressions=2, views=2)
+
+
+async def test_what_a_dead_keeper_left_unfinished_is_counted_once(house: House) -> None:
+    """It read both entries; of the first it had committed the fold and not yet acknowledged it."""
+    async with house.keeper():
+        await house.log.append(entry(impression(1)))
+        await house.counts(impressions=1)
+    stream = redis_keys.log(house.tenant_id, 0)
+    await house.client.xgroup_destroy(stream, "keeper")
+    await house.client.xgroup_create(stream, "keeper", "0")
+    await house.log.append(entry(impression(2)))
+    await house.client.xreadgroup("keeper", "dead", {stream: ">"})
+    assert (await house.client.xpending(stream, "keeper"))["pending"] == 2
+    async with house.keeper():
+        await house.counts(impressions=2)
+
+
+async def test_poison_in_the_log_stops_nothing(house: House) -> None:
+    async with house.keeper() as ready:
+        await asyncio.wait_for(ready.wait(), TIMEOUT_S)
+        await house.client.xadd(redis_keys.log(house.tenant_id, 0), {"e": b"\xff\xff"})
+        await house.log.append(entry(impression(1)))
+        await house.counts(impressions=1)
+
+        async def buried() -> bool:
+            async with house.pool.connection() as connection:
+                reasons = await connection.fetch("select reason, entry from dead_letters")
+                return [tuple(row) for row in reasons] == [("UNDECODABLE", b"\xff\xff")]
+
+        await until(buried)
+
+
+async def test_it_starts_before_postgres_and_redis_do(house: House) -> None:
+    await house.postgres.cut()
+    await house.redis.cut()
+    await house.write("a")
+    async with house.keeper() as ready:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(ready.wait()), 0.3)
+        await house.postgres.mend()
+        await house.redis.mend()
+        await asyncio.wait_for(ready.wait(), TIMEOUT_S)
+        await house.shows("a")
+
+
+async def test_it_outlives_a_postgres_that_goes_away(house: House) -> None:
+    async with house.keeper() as ready:
+        await asyncio.wait_for(ready.wait(), TIMEOUT_S)
+        await house.postgres.cut()
+        await house.log.append(entry(impression(1)))
+        await house.write("a")
+        await house.postgres.mend()
+        await house.shows("a")
+        await house.counts(impressions=1)
+
+
+async def test_it_outlives_a_redis_that_goes_away(house: House) -> None:
+    async with house.keeper() as ready:
+        await asyncio.wait_for(ready.wait(), TIMEOUT_S)
+        await house.redis.cut()
+        await house.write("a")
+        await house.log.append(entry(impression(1)))
+        await house.redis.mend()
+        await house.shows("a")
+        await house.counts(impressions=1)
+
+
+async def test_it_publishes_an_epoch_gives_signs_of_life_and_says_that_it_is_ready(house: House) -> None:
+    before = time.time()
+    async with house.keeper() as ready:
+        await asyncio.wait_for(ready.wait(), TIMEOUT_S)
+
+        async def published() -> bool:
+            return await PostgresPolicyStore(house.pool).latest_epoch(house.tenant_id) is not None
+
+        await until(published)
+    beat = await PostgresTenantStore(house.pool, time.time).last_beat("keeper")
+    assert beat is not None
+    assert beat >= before - 1
+
+
+async def test_it_stops_at_once_while_everything_is_away(house: House) -> None:
+    await house.postgres.cut()
+    await house.redis.cut()
+    async with asyncio.timeout(5), house.keeper():
+        pass
+    await house.postgres.mend()
+    await house.redis.mend()
+
+
+async def test_two_keepers_share_the_work_and_one_may_leave(house: House) -> None:
+    async with house.keeper():
+        async with house.keeper():
+            await house.write("a")
+            await house.shows("a")
+            for number in range(1, 40):
+                await house.log.append(entry(impression(number)))
+            await house.counts(impressions=39)
+        await house.write("b")
+        await house.shows("a", "b")
+
+
+async def test_a_port_in_use_stops_the_start_and_is_named(house: House) -> None:
+    server = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    config = ProcessConfig(house.config.gateway, house.config.postgres, keeper=Keeper(metrics_port=port))
+    with pytest.raises(EndpointError, match=rf"port {port}.*keeper\.metrics_port"):
+        await run_keeper(config, asyncio.Event())
+    server.close()
+    await server.wait_closed()

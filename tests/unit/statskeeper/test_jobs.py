@@ -1,0 +1,190 @@
+"""What each scheduled job does."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import pytest
+from msgspec.structs import replace
+from nearcast_catalogue.item import Item, Place
+from nearcast_catalogue.posting import ItemId
+from nearcast_config.policy import Feed, Policy, Scenario
+from nearcast_ledger.kinds import VIEW
+from nearcast_statskeeper.faults import DeadReason
+from nearcast_statskeeper.folding import plan
+from nearcast_statskeeper.jobs.forgetting import forget_tombstones
+from nearcast_statskeeper.jobs.partitioning import plan_partitions
+from nearcast_statskeeper.jobs.pruning import prune_changes
+from nearcast_statskeeper.jobs.publishing import publish_epochs
+from nearcast_statskeeper.jobs.schedule import Job
+from nearcast_statskeeper.jobs.sweeping import sweep_items
+from nearcast_statskeeper.jobs.trimming import trim_log
+from nearcast_statskeeper.roster import Roster
+from nearcast_store.catalog.memory import MemoryCatalogStore
+from nearcast_store.changes.memory import MemoryChangeFeed
+from nearcast_store.counting.memory import MemoryCountStore
+from nearcast_store.policies.memory import MemoryPolicyStore
+from nearcast_store.policies.protocol import Epoch, Revision
+from nearcast_store.tenants.memory import MemoryTenantStore
+from nearcast_telemetry.metrics import DEAD_REASONS, JOBS, KEEPER_METRICS, Metrics, render
+from prometheus_client import CollectorRegistry
+
+from tests.conftest import FixedClock
+from tests.unit.statskeeper.entries import TENANT, every_kind_rewards, learned, record
+
+OTHER = 2
+
+
+class Shop:
+    """Every store in memory, and the jobs over them."""
+
+    def __init__(self, clock: FixedClock) -> None:
+        self.clock = clock
+        self.feed = MemoryChangeFeed(clock)
+        self.catalog = MemoryCatalogStore(self.feed)
+        self.counts = MemoryCountStore()
+        self.policies = MemoryPolicyStore(clock)
+        self.tenants = MemoryTenantStore(clock)
+        self.roster = Roster(self.tenants, self.policies, clock)
+        self.registry = CollectorRegistry()
+        self.metrics = Metrics(self.registry, KEEPER_METRICS)
+        self.publish = publish_epochs(self.policies, self.counts, self.roster, self.metrics, clock)
+
+    async def write(self, item_id: str, expires_in_s: float | None = None) -> None:
+        expires_at = None if expires_in_s is None else self.clock() + expires_in_s
+        item = Item(ItemId(item_id), (Place(59.9, 10.7),), expires_at=expires_at)
+        await self.catalog.upsert(TENANT, [item], self.clock())
+
+    async def epoch(self, tenant_id: int = TENANT) -> Epoch | None:
+        return await self.policies.latest_epoch(tenant_id)
+
+
+@pytest.fixture
+async def shop(clock: FixedClock) -> Shop:
+    """With two tenants."""
+    shop = Shop(clock)
+    await shop.tenants.ensure_tenant("one", "")
+    await shop.tenants.ensure_tenant("two", "")
+    return shop
+
+
+async def test_sweeping_ends_expired_items_and_counts_them(shop: Shop) -> None:
+    await shop.write("lasting")
+    await shop.write("brief", expires_in_s=60)
+    sweep = sweep_items(shop.catalog, 5, shop.metrics, shop.clock)
+    assert await sweep.run() == {}
+    shop.clock.advance(61)
+    assert await sweep.run() == {"ended": 1}
+    assert await sweep.run() == {}
+    assert "nearcast_statskeeper_items_expired_total 1.0" in render(shop.registry).decode()
+
+
+async def test_tombstones_are_forgotten_after_their_hours(shop: Shop) -> None:
+    await shop.write("a")
+    await shop.catalog.delete(TENANT, ["a"], shop.clock())
+    forget = forget_tombstones(shop.catalog, 168, shop.clock)
+    shop.clock.advance(168 * 3600 - 1)
+    assert await forget.run() == {}
+    shop.clock.advance(2)
+    assert await forget.run() == {"forgotten": 1}
+
+
+async def test_changes_are_pruned_after_their_hours(shop: Shop) -> None:
+    await shop.write("a")
+    await shop.feed.sequence()
+    prune = prune_changes(shop.feed, 24, shop.clock)
+    shop.clock.advance(24 * 3600 - 1)
+    assert await prune.run() == {}
+    shop.clock.advance(2)
+    assert await prune.run() == {"pruned": 1}
+    assert await shop.feed.oldest_kept(TENANT) == 2
+
+
+async def test_the_log_is_trimmed_for_every_tenant_but_for_the_replay_window(shop: Shop) -> None:
+    asked: list[tuple[Sequence[int], float]] = []
+
+    class Upkeep:
+        async def trim(self, tenant_ids: Sequence[int], keep_s: float) -> int:
+            asked.append((tenant_ids, keep_s))
+            return 7
+
+    assert await trim_log(Upkeep(), shop.roster).run() == {"entries": 7}
+    assert asked == [((TENANT, OTHER), 24 * 3600)]
+
+
+async def test_every_tenant_gets_its_first_epoch_at_once(shop: Shop) -> None:
+    assert await shop.publish.run() == {"published": 2}
+    for tenant_id in (TENANT, OTHER):
+        epoch = await shop.epoch(tenant_id)
+        assert epoch is not None
+        assert (epoch.number, epoch.policy_revision, epoch.published_at) == (1, 1, shop.clock())
+    assert await shop.publish.run() == {}
+
+
+async def test_the_next_epoch_comes_when_the_policy_says_and_knows_what_was_learned(shop: Shop) -> None:
+    await shop.publish.run()
+    batch = plan([record(*(learned(VIEW, request) for request in range(1, 60)))], every_kind_rewards).batch
+    await shop.counts.fold(batch)
+    shop.clock.advance(15 * 60)
+    assert await shop.publish.run() == {"published": 2}
+    revision, epoch, other = (
+        await shop.policies.current(TENANT),
+        await shop.epoch(TENANT),
+        await shop.epoch(OTHER),
+    )
+    assert epoch is not None
+    assert other is not None
+    every = tuple(sorted(revision.feeds[name] for name in revision.policy.feeds))
+    rewarded = batch.rows[0].event.claims
+    assert rewarded is not None
+    assert epoch.number == 2
+    assert epoch.shares[0][every][rewarded.feed] > 0.8 > other.shares[0][every][rewarded.feed]
+
+
+async def test_a_new_policy_has_its_epoch_at_the_next_look(shop: Shop) -> None:
+    await shop.publish.run()
+    policy = replace(Policy(), scenarios={"default": Scenario(), "map": Scenario(feeds=("nearest",))})
+    await shop.policies.apply(TENANT, policy, "me", "")
+    assert await shop.publish.run() == {"published": 1}
+    epoch = await shop.epoch()
+    assert epoch is not None
+    assert (epoch.number, epoch.policy_revision) == (2, 2)
+    assert {len(feeds) for feeds in epoch.shares[0]} == {1, 4}
+
+
+async def test_a_tenant_whose_epoch_cannot_be_computed_stops_no_other(shop: Shop) -> None:
+    """Floors above 1 are refused when a policy is applied; a database may still hold such a one."""
+    feeds = {"nearest": Feed("nearest", floor=0.7), "draw": Feed("draw", floor=0.7)}
+
+    class OddPolicies(MemoryPolicyStore):
+        async def current(self, tenant_id: int) -> Revision:
+            revision = await super().current(tenant_id)
+            policy = Policy(feeds=feeds) if tenant_id == TENANT else revision.policy
+            return dataclasses.replace(revision, policy=policy)
+
+    policies = OddPolicies(shop.clock)
+    publish = publish_epochs(policies, shop.counts, shop.roster, shop.metrics, shop.clock)
+    assert await publish.run() == {"published": 1}
+    assert await policies.latest_epoch(TENANT) is None
+    assert await policies.latest_epoch(OTHER) is not None
+
+
+def jobs_of(shop: Shop) -> list[Job]:
+    class Upkeep:
+        async def trim(self, tenant_ids: Sequence[int], keep_s: float) -> int:
+            return 0
+
+    async def ensure() -> None: ...
+
+    return [
+        sweep_items(shop.catalog, 5, shop.metrics, shop.clock),
+        forget_tombstones(shop.catalog, 1, shop.clock),
+        plan_partitions(ensure),
+        prune_changes(shop.feed, 1, shop.clock),
+        trim_log(Upkeep(), shop.roster),
+        shop.publish,
+    ]
+
+
+async def test_jobs_and_dead_letters_are_counted_by_name(shop: Shop) -> None:
+    assert sorted(job.name for job in jobs_of(shop)) == sorted(JOBS)
+    assert set(DEAD_REASONS) == {reason.value for reason in DeadReason}
