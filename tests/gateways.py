@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, TypeVar
@@ -19,6 +19,8 @@ from nearcast_config.process import Gateway as GatewayConfig
 from nearcast_config.process import Keeper, Postgres, ProcessConfig, Redis
 from nearcast_server.app import Addresses, run_gateway
 from nearcast_statskeeper.app import run_keeper
+from nearcast_store import redis_keys
+from nearcast_store.connection import RedisConnection
 from nearcast_store.postgres import Pool, open_pool
 from nearcast_store.tenants.postgres import PostgresTenantStore
 from nearcast_store.tenants.protocol import Role
@@ -105,6 +107,7 @@ class Gateway:
     channel: grpc.aio.Channel
     store: PostgresTenantStore
     pool: Pool
+    redis: RedisConnection
     config: ProcessConfig
 
     @property
@@ -162,7 +165,7 @@ class Gateway:
         async with self.pool.connection() as connection:
             counts = [
                 await connection.fetchval(f"select count(*) from {table} where tenant_id = $1", tenant.tenant_id)
-                for table in ("items", "postings", "item_changes")
+                for table in ("items", "postings", "outbox")
             ]
         entries = [
             await self.redis.execute("XLEN", redis_keys.log(tenant.tenant_id, shard))
@@ -244,15 +247,20 @@ async def running(
 @asynccontextmanager
 async def running_gateway(config: ProcessConfig, tenants_dsn: str = "") -> AsyncIterator[Gateway]:
     """A gateway, ready; tenants are made through `tenants_dsn` where its own way to Postgres may be cut."""
-    pool = await open_pool(tenants_dsn or config.postgres.dsn, 2, 5.0)
-    try:
-        async with running(lambda stop, tell: run_gateway(config, stop, tell)) as addresses:
-            async with grpc.aio.insecure_channel(
+    async with AsyncExitStack() as stack:
+        pool = await open_pool(tenants_dsn or config.postgres.dsn, 2, 5.0)
+        stack.push_async_callback(pool.close)
+        redis = RedisConnection(config.redis.geo_url)
+        stack.push_async_callback(redis.close)
+        addresses = await stack.enter_async_context(
+            running(lambda stop, tell: run_gateway(config, stop, tell))
+        )
+        channel = await stack.enter_async_context(
+            grpc.aio.insecure_channel(
                 f"127.0.0.1:{addresses.grpc_port}", options=[("grpc.use_local_subchannel_pool", 1)]
-            ) as channel:
-                yield Gateway(addresses, channel, PostgresTenantStore(pool, time.time), pool, config)
-    finally:
-        await pool.close()
+            )
+        )
+        yield Gateway(addresses, channel, PostgresTenantStore(pool, time.time), pool, redis, config)
 
 
 @asynccontextmanager

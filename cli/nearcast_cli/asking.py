@@ -1,7 +1,8 @@
 """What recommend and nearby have in common: the place, the filters, and a person."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from functools import wraps
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
@@ -41,13 +42,17 @@ def place_options(command: Decorated) -> Decorated:
 
 
 def person_options(command: Decorated) -> Decorated:
-    """--user or --anonymous."""
-    command = click.option("--anonymous", metavar="ID", help="Who: a device or guest.")(command)
-    return click.option("--user", metavar="ID", help="Who: a registered user.")(command)
+    """--user or --anonymous, handed to the command as one `person`, None when nobody is named."""
+
+    @wraps(command)
+    def with_person(*, user: str | None, anonymous: str | None, **others: Any) -> Any:
+        return command(person=_to_person(user, anonymous), **others)
+
+    decorated = click.option("--anonymous", metavar="ID", help="Who: a device or guest.")(with_person)
+    return cast("Decorated", click.option("--user", metavar="ID", help="Who: a registered user.")(decorated))
 
 
-def to_person(user: str | None, anonymous: str | None) -> "Person | None":
-    """The person, None when nobody is named."""
+def _to_person(user: str | None, anonymous: str | None) -> "Person | None":
     from nearcast.v1.person_pb2 import Person
 
     if user is not None and anonymous is not None:
@@ -62,7 +67,7 @@ def take_filter(options: dict[str, Any]) -> "Filter":
     from nearcast.v1.recommend_pb2 import Filter
 
     given: dict[str, Sequence[str]] = {name: options.pop(name) for _, name, _ in _FILTERS}
-    return Filter(**given)  # type: ignore[arg-type]
+    return Filter(**given)
 
 
 def title_of(item: "Item", item_id: str) -> str:

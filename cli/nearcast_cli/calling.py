@@ -72,7 +72,7 @@ class CallFailedError(CommandFailedError):
 
 
 def _details(error: grpc.RpcError) -> list[Any]:
-    metadata: list[tuple[str, Any]] = list(error.trailing_metadata() or ())
+    metadata: list[Any] = list(error.trailing_metadata() or ())
     packed = next((value for name, value in metadata if name == "grpc-status-details-bin"), None)
     return list(Status.FromString(packed).details) if packed else []
 

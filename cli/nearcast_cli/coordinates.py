@@ -8,7 +8,7 @@ import click
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(nan|inf|infinity)", re.IGNORECASE)
 
 
-class Degrees(click.ParamType):
+class Degrees(click.ParamType[float]):
     """A coordinate; whether it is on the earth is the server's to say, with a reason."""
 
     name = "degrees"
@@ -22,7 +22,8 @@ class Degrees(click.ParamType):
             return float(text)
         if text.startswith("-"):
             raise _no_such_option(text, ctx)
-        self.fail(f"{text!r} is no number of degrees; write for example 59.91 10.75", param, ctx)
+        message = f"{text!r} is no number of degrees; write for example 59.91 10.75"
+        raise click.BadParameter(message, ctx, param)
 
 
 class PlaceCommand(click.Command):

@@ -1,4 +1,4 @@
-"""What a command ends with when it cannot do what it was asked: a sentence for people, an object for programs."""
+"""What a command ends with when it fails: a sentence for people, an object for programs."""
 
 import json
 from collections.abc import Mapping

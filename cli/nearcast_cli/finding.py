@@ -1,10 +1,11 @@
-"""Where the server and the database are: as told, as the environment says, or as the running instance knows."""
+"""Where server and database are: as told, as the environment says, or as the running instance knows."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
@@ -29,6 +30,55 @@ class Target:
     api_key: str
 
 
+@dataclass(frozen=True, slots=True)
+class Server:
+    """How a gateway was named on the command line."""
+
+    address: str | None
+    api_key: str | None
+    state: Path
+
+    def find(self) -> Target:
+        """The gateway to speak to; CommandFailedError says how one is started or named."""
+        if self.address and self.api_key:
+            return Target(self.address, self.api_key)
+        instance = _instance(self.state)
+        if instance is None or not instance.address:
+            if self.address:
+                raise _no_key(self.address)
+            raise _no_server(self.state, is_starting=instance is not None)
+        if self.address and self.address != instance.address:
+            raise _no_key(self.address)
+        return Target(instance.address, self.api_key or instance.api_key)
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """How a database was named on the command line."""
+
+    dsn: str | None
+    config_path: Path | None
+    state: Path
+
+    def find(self) -> str:
+        """The DSN to work on; CommandFailedError says how to name one."""
+        return require_dsn(self.process({}), self.state)
+
+    def process(self, overrides: Mapping[str, object]) -> "ProcessConfig":
+        """The settings, with the stores of the running instance where nothing else names any."""
+        from nearcast_config.loading import load_process
+
+        named = {"postgres.dsn": self.dsn, **overrides}
+        process = load_process(self.config_path, os.environ, named)
+        instance = None if process.postgres.dsn else _instance(self.state)
+        if instance is None:
+            return process
+        stores = {"postgres.dsn": instance.postgres_dsn}
+        if not process.redis.geo_url:
+            stores["redis.geo_url"] = instance.redis_url
+        return load_process(self.config_path, os.environ, {**named, **stores})
+
+
 def state_option(command: Decorated) -> Decorated:
     """--state, for what can ask a running instance."""
     return click.option(
@@ -42,28 +92,45 @@ def state_option(command: Decorated) -> Decorated:
 
 
 def client_options(command: Decorated) -> Decorated:
-    """--address, --api-key and --state, handed to the command as one `target`."""
-    command = state_option(command)
-    command = click.option(
+    """--address, --api-key and --state, handed to the command as one `server`."""
+
+    @wraps(command)
+    def with_server(*, address: str | None, api_key: str | None, state: Path, **others: Any) -> Any:
+        return command(server=Server(address, api_key, state), **others)
+
+    decorated = state_option(with_server)
+    decorated = click.option(
         "--api-key", envvar="NEARCAST_API_KEY", metavar="KEY", help="Key to show; or NEARCAST_API_KEY."
-    )(command)
-    return click.option(
-        "--address",
-        envvar="NEARCAST_ADDRESS",
-        metavar="HOST:PORT",
-        help="Gateway to ask; or NEARCAST_ADDRESS. Default: the running instance of --state.",
-    )(command)
+    )(decorated)
+    return cast(
+        "Decorated",
+        click.option(
+            "--address",
+            envvar="NEARCAST_ADDRESS",
+            metavar="HOST:PORT",
+            help="Gateway to ask; or NEARCAST_ADDRESS. Default: the running instance of --state.",
+        )(decorated),
+    )
 
 
 def database_options(command: Decorated) -> Decorated:
-    """--postgres-dsn, --config and --state, for operators."""
-    command = state_option(command)
-    command = config_option(command)
-    return click.option(
-        "--postgres-dsn",
-        metavar="DSN",
-        help="Database; or NEARCAST_POSTGRES__DSN, or --config, or the running instance of --state.",
-    )(command)
+    """--postgres-dsn, --config and --state, handed to the command as one `database`."""
+
+    @wraps(command)
+    def with_database(
+        *, postgres_dsn: str | None, config_path: Path | None, state: Path, **others: Any
+    ) -> Any:
+        return command(database=Database(postgres_dsn, config_path, state), **others)
+
+    decorated = config_option(state_option(with_database))
+    return cast(
+        "Decorated",
+        click.option(
+            "--postgres-dsn",
+            metavar="DSN",
+            help="Database; or NEARCAST_POSTGRES__DSN, or --config, or the running instance of --state.",
+        )(decorated),
+    )
 
 
 def config_option(command: Decorated) -> Decorated:
@@ -81,49 +148,6 @@ def config_option(command: Decorated) -> Decorated:
 def json_option(command: Decorated) -> Decorated:
     """--json, one document on standard output."""
     return click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")(command)
-
-
-def find_target(address: str | None, api_key: str | None, state: Path) -> Target:
-    """The gateway to speak to; CommandFailedError says how one is started or named."""
-    if address and api_key:
-        return Target(address, api_key)
-    instance = _instance(state)
-    if instance is None or not instance.address:
-        if address:
-            raise _no_key(address)
-        starting = "is still starting" if instance else "does not run"
-        raise CommandFailedError(
-            f"the instance of {state} {starting}, and no --address or NEARCAST_ADDRESS names another",
-            reason="NO_SERVER",
-            advice=START,
-        )
-    if address and address != instance.address:
-        raise _no_key(address)
-    return Target(instance.address, api_key or instance.api_key)
-
-
-def find_process(
-    config_path: Path | None,
-    state: Path,
-    overrides: dict[str, object],
-) -> "ProcessConfig":
-    """The settings with the stores of the running instance where nothing else names them."""
-    from nearcast_config.loading import load_process
-
-    process = load_process(config_path, os.environ, overrides)
-    instance = None if process.postgres.dsn else _instance(state)
-    if instance is None:
-        return process
-    stores = {"postgres.dsn": instance.postgres_dsn}
-    if not process.redis.geo_url:
-        stores["redis.geo_url"] = instance.redis_url
-    return load_process(config_path, os.environ, {**overrides, **stores})
-
-
-def find_dsn(postgres_dsn: str | None, config_path: Path | None, state: Path) -> str:
-    """The database to work on; CommandFailedError says how to name one."""
-    process = find_process(config_path, state, {"postgres.dsn": postgres_dsn})
-    return require_dsn(process, state)
 
 
 def require_dsn(process: "ProcessConfig", state: Path) -> str:
@@ -154,6 +178,15 @@ def _instance(state: Path) -> "Instance | None":
     from nearcast_cli.embedded import running_instance
 
     return running_instance(state)
+
+
+def _no_server(state: Path, *, is_starting: bool) -> CommandFailedError:
+    how = "is still starting" if is_starting else "does not run"
+    return CommandFailedError(
+        f"the instance of {state} {how}, and no --address or NEARCAST_ADDRESS names another",
+        reason="NO_SERVER",
+        advice=START,
+    )
 
 
 def _no_key(address: str) -> CommandFailedError:

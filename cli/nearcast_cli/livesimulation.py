@@ -7,38 +7,26 @@ import time
 from pathlib import Path
 
 import click
-import msgspec
 from nearcast_geo.point import Point
 
 from nearcast_cli.embedded import running_instance
 from nearcast_cli.failure import CommandFailedError
-from nearcast_cli.finding import Target, find_target
+from nearcast_cli.finding import Server, Target
 from nearcast_cli.livetown import PACE, Clicks, TownReport, live, read_report
-from nearcast_cli.printing import print_json
 
 REPORT_NAME = "town.json"
 FRESH_S = 10.0
 LOOK_EVERY_S = 0.5
 
 
-def simulate_live(
-    address: str | None,
-    api_key: str | None,
-    state: Path,
-    centre: Point,
-    seed: int,
-    minutes: float,
-    as_json: bool,
-) -> None:
-    """Live, or watch the town that lives there already, and print what was measured."""
-    target = find_target(address, api_key, state)
-    path = state / REPORT_NAME
-    if _lives_already(target, state, path):
-        report = _watch(path, minutes)
-    else:
-        steps = int(minutes * 60 * PACE.asks_per_s)
-        report = asyncio.run(live(target, centre, seed, _progress, steps))
-    _show(report, as_json)
+def simulate_live(server: Server, centre: Point, seed: int, minutes: float) -> TownReport:
+    """Live so long, or watch the town that lives there already; what was measured."""
+    target = server.find()
+    path = server.state / REPORT_NAME
+    if _lives_already(target, server.state, path):
+        return _watch(path, minutes)
+    steps = int(minutes * 60 * PACE.asks_per_s)
+    return asyncio.run(live(target, centre, seed, _progress, steps))
 
 
 def _lives_already(target: Target, state: Path, path: Path) -> bool:
@@ -71,19 +59,11 @@ def _progress(report: TownReport) -> None:
         click.echo(f"\rthe town has lived {lived_s:.0f} s ", nl=False, err=True)
 
 
-def _show(report: TownReport, as_json: bool) -> None:
-    if as_json:
-        print_json(msgspec.to_builtins(report))
-        return
-    click.echo(report.text)
-    for name, clicks in (("minute 2", report.minute_two), ("the last minute", report.last_minute)):
-        click.echo(f"{name}: {clicks_line(clicks)}" if clicks else f"{name}: not over yet")
-
-
 def clicks_line(clicks: Clicks) -> str:
     """Clicks per question, and how sure it is that they are more than by chance."""
     asked = max(clicks.questions, 1)
+    chance, best = clicks.expected_random / asked, clicks.expected_oracle / asked
     return (
-        f"{clicks.clicks / asked:.3f} clicks per question, a random order {clicks.expected_random / asked:.3f}, "
-        f"the best {clicks.expected_oracle / asked:.3f} (one-sided p = {clicks.p_value:.2g})"
+        f"{clicks.clicks / asked:.3f} clicks per question, a random order {chance:.3f}, the best {best:.3f} "
+        f"(one-sided p = {clicks.p_value:.2g})"
     )

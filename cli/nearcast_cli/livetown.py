@@ -12,7 +12,7 @@ from nearcast_geo.point import Point
 from nearcast_town.backend import BackendUnavailableError
 from nearcast_town.clock import WallClock
 from nearcast_town.grpc_backend import GrpcBackend
-from nearcast_town.measure import Meter, Window, beats_random, total
+from nearcast_town.measure import Window, beats_random, total
 from nearcast_town.report import Report
 from nearcast_town.simulate import LivePace, run_live
 from nearcast_town.world import ITEM_PREFIX, World

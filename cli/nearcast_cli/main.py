@@ -36,11 +36,11 @@ INTERRUPTED = 130
 class Commands(click.Group):
     """Imports the module of a command only when the command is needed."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """All of them."""
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         """The command; `nearcast_cli.commands.<name>` holds it under the name `command`."""
         if cmd_name not in COMMANDS:
             return None

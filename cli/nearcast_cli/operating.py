@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-
 import click
 from nearcast_store.migration import require_schema
 from nearcast_store.policies.postgres import PostgresPolicyStore

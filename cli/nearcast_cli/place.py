@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 
-class Place(click.ParamType):
+class Place(click.ParamType["Point"]):
     """Two numbers with a comma."""
 
     name = "place"

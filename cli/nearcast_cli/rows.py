@@ -71,7 +71,7 @@ def batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
 def write_row(item: Item, keep_version: bool) -> str:
     """The line of an item, as import reads it: without what only the server says."""
     for name in _OUTPUT_ONLY:
-        item.ClearField(name)  # type: ignore[arg-type]
+        item.ClearField(name)
     if not keep_version:
         item.ClearField("version")
     return json_format.MessageToJson(item, indent=None, ensure_ascii=False)

@@ -86,9 +86,9 @@ class Relay:
         for tenant_id in await self._roster.tenant_ids():
             lag += await self._try_to_bring_forward(tenant_id)
         self._metrics.set(KEEPER_RELAY_LAG_CHANGES, lag)
-        self._looked_at = self._clock()
+        self._looked_at = None if lag else self._clock()
         self.rounds.add()
-        return numbered == NUMBERED_AT_ONCE or lag > 0
+        return numbered == NUMBERED_AT_ONCE
 
     def _is_time_to_look(self) -> bool:
         return self._looked_at is None or not 0 <= self._clock() - self._looked_at < LOOK_EVERY_S

@@ -93,7 +93,7 @@ def translated() -> Iterator[None]:
         yield
     except asyncpg.PostgresError as error:
         raise _meaning(error) from error
-    except (OverflowError, UnicodeEncodeError) as error:
+    except (OverflowError, UnicodeError) as error:
         raise DataRefusedError(f"Postgres cannot store this value: {error}") from error
     except (OSError, asyncpg.InterfaceError) as error:
         raise StoreUnavailableError(f"Postgres does not answer: {_in_words(error)}") from error

@@ -68,6 +68,11 @@ def members(posting: int, places: int) -> list[str]:
     return [member(posting, place) for place in range(places)]
 
 
+def posting_of(name: bytes) -> int:
+    """Posting of a member."""
+    return int(name.partition(b".")[0])
+
+
 def read_member(name: bytes) -> tuple[int, int]:
     """Posting and place of a member."""
     posting, _, place = name.partition(b".")

@@ -1,12 +1,16 @@
 """What a town expects of every backend, tried on each of them; a real one joins by a line in SUBJECTS."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 
 import numpy as np
 import pytest
+from nearcast_cli.inprocess import InProcess
+from nearcast_config.policytext import default_policy
 from nearcast_geo.point import Point
 from nearcast_town.backend import Ask, Backend, Person, TownEvent, TownItem
 from nearcast_town.baselines import (
@@ -17,10 +21,16 @@ from nearcast_town.baselines import (
     RandomOrder,
     ThompsonOrder,
 )
+from nearcast_town.grpc_backend import GrpcBackend
+from nearcast_town.simulate import START_S
 from nearcast_town.streets import offset
+
+from tests.gateways import make_config, running_gateway, running_keeper
+from tests.services import new_database
 
 ANN, GUEST = Person("user-0001", registered=True), Person("guest-0002", registered=False)
 PATIENCE = 400
+_numbers = count(1)
 
 
 @dataclass(frozen=True)
@@ -62,8 +72,46 @@ SUBJECTS = [
 ]
 
 
-@pytest.fixture(params=SUBJECTS, ids=lambda subject: subject.name)
-def subject(request):
+IN_PROCESS, GRPC = "in process", "gRPC"
+
+
+@asynccontextmanager
+async def in_process() -> AsyncIterator[Trial]:
+    """The real rules, fold and sampler over memory, with a clock that is told."""
+    seconds = count(int(START_S), 120)
+    backend = InProcess(default_policy(), float(next(seconds)), seed=7)
+    await backend.open()
+
+    async def pass_time() -> None:
+        await backend.advance(float(next(seconds)))
+
+    yield Trial(backend, pass_time)
+
+
+@pytest.fixture(scope="module")
+async def server(postgres_server, migrated_template, _redis_databases):
+    """A real gateway and keeper on real stores, shared by this file's tests."""
+    async with new_database(postgres_server, migrated_template) as dsn:
+        config = make_config(dsn, next(_redis_databases))
+        async with running_gateway(config) as gateway, running_keeper(config):
+            yield gateway
+
+
+def over_grpc(gateway, key: str) -> Callable[[], AbstractAsyncContextManager[Trial]]:
+    @asynccontextmanager
+    async def open_trial() -> AsyncIterator[Trial]:
+        yield Trial(GrpcBackend(gateway.channel, key), partial(asyncio.sleep, 0.05))
+
+    return open_trial
+
+
+@pytest.fixture(params=[*SUBJECTS, IN_PROCESS, GRPC], ids=lambda param: getattr(param, "name", param))
+async def subject(request, server):
+    if request.param == IN_PROCESS:
+        return Subject(IN_PROCESS, in_process, learns=True)
+    if request.param == GRPC:
+        tenant = await server.new_tenant(f"town-{next(_numbers)}")
+        return Subject(GRPC, over_grpc(server, tenant.keys["backend"]), learns=True)
     return request.param
 
 
@@ -71,9 +119,6 @@ def subject(request):
 async def trial(subject):
     async with subject.open() as opened:
         yield opened
-
-
-_numbers = count(1)
 
 
 class Spot:

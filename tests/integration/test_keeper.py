@@ -3,7 +3,7 @@
 import asyncio
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,18 +29,12 @@ from nearcast_store.tenants.postgres import PostgresTenantStore
 from nearcast_telemetry.endpoint import EndpointError
 from redis.asyncio import Redis as RedisClient
 
+from tests.gateways import eventually
 from tests.integration.keeper_lines import Line, postgres_line, redis_line
 from tests.unit.statskeeper.entries import entry, impression, view
 
 HERE = Point(59.91, 10.75)
 TIMEOUT_S = 20.0
-
-
-async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    """Return once it holds; a failed test when it does not within the time limit."""
-    async with asyncio.timeout(TIMEOUT_S):
-        while not await condition():  # noqa: ASYNC110 - what is in a server gives no signal
-            await asyncio.sleep(0.02)
 
 
 @dataclass(slots=True)
@@ -82,19 +76,13 @@ class House:
         return {hit.served.item.title for hit in found.hits}
 
     async def shows(self, *titles: str) -> None:
-        async def holds() -> bool:
-            return await self.shown() == set(titles)
-
-        await until(holds)
+        await eventually(self.shown, TIMEOUT_S, lambda found: found == set(titles))
 
     async def counts(self, **expected: int) -> None:
         kinds = {"impressions": IMPRESSION, "views": VIEW}
         wanted = {kinds[name]: number for name, number in expected.items()}
-
-        async def holds() -> bool:
-            return await PostgresCountStore(self.pool).totals(self.tenant_id) == wanted
-
-        await until(holds)
+        counts = PostgresCountStore(self.pool)
+        await eventually(lambda: counts.totals(self.tenant_id), TIMEOUT_S, lambda found: found == wanted)
 
     async def keys(self) -> set[str]:
         return {key.decode() async for key in self.client.scan_iter(f"nearcast:{{t{self.tenant_id}}}:*")}
@@ -201,7 +189,7 @@ async def test_events_appended_twice_are_counted_once(house: House) -> None:
             groups = await house.client.xinfo_groups(redis_keys.log(house.tenant_id, 0))
             return bool(pending["pending"] == 0 and groups[0]["lag"] == 0)
 
-        await until(finished)
+        await eventually(finished, TIMEOUT_S)
     await house.counts(impressions=2, views=2)
 
 
@@ -227,12 +215,12 @@ async def test_poison_in_the_log_stops_nothing(house: House) -> None:
         await house.log.append(entry(impression(1)))
         await house.counts(impressions=1)
 
-        async def buried() -> bool:
+        async def buried() -> list[tuple[object, ...]]:
             async with house.pool.connection() as connection:
-                reasons = await connection.fetch("select reason, entry from dead_letters")
-                return [tuple(row) for row in reasons] == [("UNDECODABLE", b"\xff\xff")]
+                letters = await connection.fetch("select reason, entry from dead_letters")
+                return [tuple(letter) for letter in letters]
 
-        await until(buried)
+        await eventually(buried, TIMEOUT_S, lambda found: found == [("UNDECODABLE", b"\xff\xff")])
 
 
 async def test_it_starts_before_postgres_and_redis_do(house: House) -> None:
@@ -275,10 +263,8 @@ async def test_it_publishes_an_epoch_gives_signs_of_life_and_says_that_it_is_rea
     async with house.keeper() as ready:
         await asyncio.wait_for(ready.wait(), TIMEOUT_S)
 
-        async def published() -> bool:
-            return await PostgresPolicyStore(house.pool).latest_epoch(house.tenant_id) is not None
-
-        await until(published)
+        policies = PostgresPolicyStore(house.pool)
+        await eventually(lambda: policies.latest_epoch(house.tenant_id), TIMEOUT_S)
     beat = await PostgresTenantStore(house.pool, time.time).last_beat("keeper")
     assert beat is not None
     assert beat >= before - 1

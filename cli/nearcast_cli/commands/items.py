@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING
 import click
 
 from nearcast_cli.failure import CommandFailedError
-from nearcast_cli.finding import client_options, find_target, json_option
+from nearcast_cli.finding import Server, client_options, json_option
 
 if TYPE_CHECKING:
     from nearcast.v1.catalog_pb2 import DeleteItemsResponse
@@ -32,7 +32,7 @@ def command() -> None:
 @click.argument("file", type=click.Path(path_type=Path, allow_dash=True, dir_okay=False, exists=True))
 @client_options
 @json_option
-def import_(file: Path, address: str | None, api_key: str | None, state: Path, as_json: bool) -> int:
+def import_(file: Path, server: Server, as_json: bool) -> int:
     """Import items from FILE, or from standard input when it is "-".
 
     One item per line as JSON, with the field names of the API in either spelling (itemId or item_id):
@@ -47,7 +47,7 @@ def import_(file: Path, address: str | None, api_key: str | None, state: Path, a
     from nearcast_cli.importing import import_items
     from nearcast_cli.printing import print_json
 
-    target = find_target(address, api_key, state)
+    target = server.find()
     with _opened(file) as lines, _progress(lines, file) as noticed, Gateway(target) as gateway:
         done = import_items(gateway, lines, noticed)
     if as_json:
@@ -70,7 +70,7 @@ def _opened(file: Path) -> Iterator[IO[bytes]]:
 def _progress(lines: IO[bytes], file: Path) -> Iterator["Callable[[Imported], None]"]:
     """A bar on a terminal, by bytes read where the size is known; nothing otherwise."""
     if not sys.stderr.isatty():
-        yield lambda done: None
+        yield lambda _done: None
         return
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -107,15 +107,13 @@ def _show_imported(done: "Imported") -> None:
 @click.option("--show-expired", is_flag=True, help="Also items that have expired and are still kept.")
 @click.option("--versions", is_flag=True, help="Keep versions: an import then refuses what is newer there.")
 @client_options
-def export(
-    file: Path, show_expired: bool, versions: bool, address: str | None, api_key: str | None, state: Path
-) -> None:
+def export(file: Path, show_expired: bool, versions: bool, server: Server) -> None:
     """Export items to FILE, or to standard output, as `items import` reads them."""
     from nearcast_cli.calling import Gateway
     from nearcast_cli.rows import write_row
 
     count = 0
-    with Gateway(find_target(address, api_key, state)) as gateway, _written(file) as out:
+    with Gateway(server.find()) as gateway, _written(file) as out:
         for item in _all_items(gateway, show_expired):
             out.write(f"{write_row(item, versions)}\n".encode())
             count += 1
@@ -154,7 +152,7 @@ def _all_items(gateway: "Gateway", show_expired: bool) -> "Iterator[Item]":
 @click.argument("item_id", metavar="ITEM_ID")
 @client_options
 @json_option
-def get(item_id: str, address: str | None, api_key: str | None, state: Path, as_json: bool) -> None:
+def get(item_id: str, server: Server, as_json: bool) -> None:
     """Show one item as it is stored."""
     from google.protobuf.json_format import MessageToJson
     from nearcast.v1.catalog_pb2 import GetItemRequest
@@ -162,7 +160,7 @@ def get(item_id: str, address: str | None, api_key: str | None, state: Path, as_
     from nearcast_cli.calling import Gateway
     from nearcast_cli.printing import print_message
 
-    with Gateway(find_target(address, api_key, state)) as gateway:
+    with Gateway(server.find()) as gateway:
         response = gateway.call(gateway.catalog.GetItem, GetItemRequest(item_id=item_id))
     if as_json:
         print_message(response)
@@ -180,9 +178,7 @@ def list_(
     limit: int,
     page_token: str,
     show_expired: bool,
-    address: str | None,
-    api_key: str | None,
-    state: Path,
+    server: Server,
     as_json: bool,
 ) -> None:
     """List items in the order of their ids."""
@@ -192,7 +188,7 @@ def list_(
     from nearcast_cli.printing import print_message, print_table
 
     request = ListItemsRequest(page_size=limit, page_token=page_token, show_expired=show_expired)
-    with Gateway(find_target(address, api_key, state)) as gateway:
+    with Gateway(server.find()) as gateway:
         response = gateway.call(gateway.catalog.ListItems, request)
     if as_json:
         print_message(response)
@@ -220,9 +216,7 @@ def _row(item: "Item") -> tuple[str, ...]:
 def delete(
     item_ids: tuple[str, ...],
     allow_missing: bool,
-    address: str | None,
-    api_key: str | None,
-    state: Path,
+    server: Server,
     as_json: bool,
 ) -> None:
     """Delete items; they are not shown any more within about a second."""
@@ -232,7 +226,7 @@ def delete(
     from nearcast_cli.printing import print_message
 
     request = DeleteItemsRequest(item_ids=item_ids, allow_missing=allow_missing)
-    with Gateway(find_target(address, api_key, state)) as gateway:
+    with Gateway(server.find()) as gateway:
         response = gateway.call(gateway.catalog.DeleteItems, request)
     if as_json:
         print_message(response)

@@ -3,13 +3,12 @@
 import asyncio
 import time
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import click
 
 from nearcast_cli.failure import CommandFailedError
-from nearcast_cli.finding import database_options, find_dsn, json_option
+from nearcast_cli.finding import Database, database_options, json_option
 from nearcast_cli.tenant import tenant_option
 
 if TYPE_CHECKING:
@@ -45,9 +44,7 @@ def create(
     label: str,
     expires_days: float | None,
     tenant: str,
-    postgres_dsn: str | None,
-    config_path: Path | None,
-    state: Path,
+    database: Database,
     as_json: bool,
 ) -> None:
     """Make a key and print it, this once; the tenant is made when it is new."""
@@ -56,7 +53,7 @@ def create(
 
     check_slug(tenant)
     expires_at = None if expires_days is None else time.time() + expires_days * DAY_S
-    dsn = find_dsn(postgres_dsn, config_path, state)
+    dsn = database.find()
     key, info = asyncio.run(_create(dsn, tenant, cast("Role", role), label, expires_at))
     if as_json:
         print_json({"key": key, **_plain(info)})
@@ -79,13 +76,11 @@ async def _create(
 @tenant_option
 @database_options
 @json_option
-def list_(
-    tenant: str, postgres_dsn: str | None, config_path: Path | None, state: Path, as_json: bool
-) -> None:
+def list_(tenant: str, database: Database, as_json: bool) -> None:
     """List the keys of a tenant, never the keys themselves."""
     from nearcast_cli.printing import print_json, print_table
 
-    keys = asyncio.run(_list(find_dsn(postgres_dsn, config_path, state), tenant))
+    keys = asyncio.run(_list(database.find(), tenant))
     if as_json:
         print_json({"keys": [_plain(key) for key in keys]})
         return
@@ -108,15 +103,13 @@ async def _list(dsn: str, tenant: str) -> "Sequence[KeyInfo]":
 def revoke(
     key_id: int,
     tenant: str,
-    postgres_dsn: str | None,
-    config_path: Path | None,
-    state: Path,
+    database: Database,
     as_json: bool,
 ) -> None:
     """Revoke a key by its number in `nearcast keys list`; gateways refuse it within seconds."""
     from nearcast_cli.printing import print_json
 
-    if not asyncio.run(_revoke(find_dsn(postgres_dsn, config_path, state), tenant, key_id)):
+    if not asyncio.run(_revoke(database.find(), tenant, key_id)):
         raise CommandFailedError(
             f"{tenant} has no key {key_id}",
             reason="KEY_UNKNOWN",
@@ -140,13 +133,11 @@ async def _revoke(dsn: str, tenant: str, key_id: int) -> bool:
 @tenant_option
 @database_options
 @json_option
-def rotate_signing(
-    tenant: str, postgres_dsn: str | None, config_path: Path | None, state: Path, as_json: bool
-) -> None:
+def rotate_signing(tenant: str, database: Database, as_json: bool) -> None:
     """Sign reward tokens with a new key; the one before it goes on verifying, any older one does not."""
     from nearcast_cli.printing import print_json
 
-    key_ids = asyncio.run(_rotate(find_dsn(postgres_dsn, config_path, state), tenant))
+    key_ids = asyncio.run(_rotate(database.find(), tenant))
     if as_json:
         print_json({"signs": key_ids[-1], "verify": key_ids})
     else:

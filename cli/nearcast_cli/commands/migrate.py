@@ -1,26 +1,23 @@
 """nearcast migrate: the database to the schema of this version."""
 
 import asyncio
-from pathlib import Path
 
 import click
 
-from nearcast_cli.finding import database_options, find_dsn, json_option
+from nearcast_cli.finding import Database, database_options, json_option
 
 
 @click.command("migrate")
 @click.option("--check", is_flag=True, help="Change nothing; exit status 1 if something is pending.")
 @database_options
 @json_option
-def command(
-    check: bool, postgres_dsn: str | None, config_path: Path | None, state: Path, as_json: bool
-) -> int:
+def command(check: bool, database: Database, as_json: bool) -> int:
     """Bring the database to the schema of this version; safe to run again, and by several at once."""
     from nearcast_store.migration import migrate, pending
 
     from nearcast_cli.printing import print_json
 
-    dsn = find_dsn(postgres_dsn, config_path, state)
+    dsn = database.find()
     names = asyncio.run(pending(dsn) if check else migrate(dsn))
     if as_json:
         print_json({"pending" if check else "applied": names})

@@ -1,13 +1,12 @@
 """nearcast nearby: what is near, nearest first."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from nearcast_cli.asking import place_options, take_filter, title_of
 from nearcast_cli.coordinates import PlaceCommand
-from nearcast_cli.finding import client_options, find_target, json_option
+from nearcast_cli.finding import Server, client_options, json_option
 
 if TYPE_CHECKING:
     from nearcast.v1.recommend_pb2 import NearbyResponse
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 @place_options
 @client_options
 @json_option
-def command(address: str | None, api_key: str | None, state: Path, as_json: bool, **options: Any) -> None:
+def command(server: Server, as_json: bool, **options: Any) -> None:
     """What is near LAT LON, nearest first; nothing is drawn or learned."""
     from nearcast.v1.location_pb2 import LatLng
     from nearcast.v1.recommend_pb2 import NearbyRequest
@@ -32,7 +31,7 @@ def command(address: str | None, api_key: str | None, state: Path, as_json: bool
         limit=options["limit"],
         page_token=options["page_token"],
     )
-    with Gateway(find_target(address, api_key, state)) as gateway:
+    with Gateway(server.find()) as gateway:
         response = gateway.call(gateway.recommend.Nearby, request)
     if as_json:
         print_message(response)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from nearcast_cli.finding import database_options, find_dsn, json_option
+from nearcast_cli.finding import Database, database_options, json_option
 from nearcast_cli.tenant import tenant_option
 
 if TYPE_CHECKING:
@@ -31,9 +31,7 @@ def apply(
     file: Path,
     note: str,
     tenant: str,
-    postgres_dsn: str | None,
-    config_path: Path | None,
-    state: Path,
+    database: Database,
     as_json: bool,
 ) -> None:
     """Make the policy of FILE (TOML) the revision in force.
@@ -48,7 +46,7 @@ def apply(
 
     text = sys.stdin.read() if str(file) == "-" else file.read_text("utf-8")
     policy = load_policy_text(text, str(file))
-    revision = asyncio.run(_apply(find_dsn(postgres_dsn, config_path, state), tenant, policy, note))
+    revision = asyncio.run(_apply(database.find(), tenant, policy, note))
     warnings = policy_warnings(policy)
     if as_json:
         said = [{"key": warning.key, "message": warning.message} for warning in warnings]
@@ -78,14 +76,14 @@ def _author() -> str:
 @tenant_option
 @database_options
 @json_option
-def show(tenant: str, postgres_dsn: str | None, config_path: Path | None, state: Path, as_json: bool) -> None:
+def show(tenant: str, database: Database, as_json: bool) -> None:
     """Print the policy in force as TOML, ready to be changed and applied."""
     from msgspec import to_builtins
     from nearcast_config.policytext import policy_to_toml
 
     from nearcast_cli.printing import print_json
 
-    revision = asyncio.run(_show(find_dsn(postgres_dsn, config_path, state), tenant))
+    revision = asyncio.run(_show(database.find(), tenant))
     if as_json:
         document = {
             "tenant": tenant,

@@ -1,11 +1,10 @@
 """nearcast rebuild: what can be made again out of Postgres."""
 
 import asyncio
-from pathlib import Path
 
 import click
 
-from nearcast_cli.finding import database_options, find_process, json_option, require_dsn, require_redis
+from nearcast_cli.finding import Database, database_options, json_option, require_dsn, require_redis
 
 
 @click.group("rebuild")
@@ -19,9 +18,7 @@ def command() -> None:
 @json_option
 def redis(
     redis_url: str | None,
-    postgres_dsn: str | None,
-    config_path: Path | None,
-    state: Path,
+    database: Database,
     as_json: bool,
 ) -> None:
     """Build the index of every tenant from nothing.
@@ -33,9 +30,8 @@ def redis(
 
     from nearcast_cli.printing import print_json
 
-    overrides: dict[str, object] = {"postgres.dsn": postgres_dsn, "redis.geo_url": redis_url}
-    process = find_process(config_path, state, overrides)
-    require_dsn(process, state)
+    process = database.process({"redis.geo_url": redis_url})
+    require_dsn(process, database.state)
     require_redis(process)
     done: list[str] = []
 

@@ -1,13 +1,12 @@
 """nearcast recommend: what is worth showing here, to this person."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from nearcast_cli.asking import person_options, place_options, take_filter, title_of, to_person
+from nearcast_cli.asking import person_options, place_options, take_filter, title_of
 from nearcast_cli.coordinates import PlaceCommand
-from nearcast_cli.finding import client_options, find_target, json_option
+from nearcast_cli.finding import Server, client_options, json_option
 
 if TYPE_CHECKING:
     from nearcast.v1.recommend_pb2 import RecommendedItem, RecommendRequest, RecommendResponse
@@ -23,9 +22,7 @@ if TYPE_CHECKING:
 @click.option("--tokens", is_flag=True, help="Print every reward token whole.")
 @client_options
 @json_option
-def command(
-    address: str | None, api_key: str | None, state: Path, as_json: bool, tokens: bool, **options: Any
-) -> None:
+def command(server: Server, as_json: bool, tokens: bool, **options: Any) -> None:
     """What is worth showing at LAT LON, best first.
 
     Every answer may differ: unless told otherwise, items are drawn by how good they may be. Act on an item
@@ -35,7 +32,7 @@ def command(
     from nearcast_cli.printing import print_message
 
     request = _request(options)
-    with Gateway(find_target(address, api_key, state)) as gateway:
+    with Gateway(server.find()) as gateway:
         response = gateway.call(gateway.recommend.Recommend, request)
     if as_json:
         print_message(response)
@@ -52,7 +49,7 @@ def _request(options: dict[str, Any]) -> "RecommendRequest":
         location=LatLng(latitude=options["latitude"], longitude=options["longitude"]),
         radius_m=options["radius_m"],
         limit=options["limit"],
-        person=to_person(options["user"], options["anonymous"]),
+        person=options["person"],
         session_id=options["session"],
         session_token=options["session_token"],
         scenario=options["scenario"],
@@ -122,7 +119,7 @@ def _explain(item: "RecommendedItem") -> None:
                 f"{kind.weight:g}",
                 f"{kind.exposure:.2f}",
                 f"{kind.success:.2f}",
-                f"{kind.prior_mean:g} × {kind.prior_strength:g}",
+                f"{kind.prior_mean:g} of {kind.prior_strength:g}",
                 f"{kind.posterior_a:.2f}",
                 f"{kind.posterior_b:.2f}",
                 f"{kind.draw:.4f}",
@@ -140,7 +137,8 @@ def _hint(response: "RecommendResponse", tokens: bool) -> None:
             click.echo(f"{item.rank} {item.item_id} {item.reward_token}")
     first = response.items[0]
     click.echo(
-        f"\nAct on the first one (all tokens: --tokens):\n  nearcast record apply --token {first.reward_token}"
+        "\nAct on the first one (all tokens: --tokens):\n"
+        f"  nearcast record apply --token {first.reward_token}"
     )
     if response.next_page_token:
         click.echo(f"Go on with the same options and:\n  --page-token {response.next_page_token}")

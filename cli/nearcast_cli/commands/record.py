@@ -2,14 +2,13 @@
 
 import secrets
 import time
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from nearcast_cli.asking import person_options, to_person
+from nearcast_cli.asking import person_options
 from nearcast_cli.failure import CommandFailedError
-from nearcast_cli.finding import client_options, find_target, json_option
+from nearcast_cli.finding import Server, client_options, json_option
 
 if TYPE_CHECKING:
     from nearcast.v1.event_pb2 import EventResult, RecordEventsResponse
@@ -36,15 +35,9 @@ def command(
     kind: str,
     tokens: tuple[str, ...],
     event_id: str,
-    item_id: str,
-    user: str | None,
-    anonymous: str | None,
-    session: str,
-    value: float | None,
-    address: str | None,
-    api_key: str | None,
-    state: Path,
+    server: Server,
     as_json: bool,
+    **options: Any,
 ) -> None:
     """Record that a person saw or did something: impression, view, save, apply or a kind of the policy.
 
@@ -55,7 +48,7 @@ def command(
 
     from nearcast_cli.calling import Gateway
 
-    if not tokens and not item_id:
+    if not tokens and not options["item_id"]:
         raise click.UsageError("Missing option '--token'; every item of `nearcast recommend` has one.")
     if not tokens and not event_id:
         event_id = _new_event_id()
@@ -64,14 +57,14 @@ def command(
             kind=kind,
             reward_token=token,
             event_id=event_id,
-            item_id=item_id,
-            person=to_person(user, anonymous),
-            session_id=session,
-            value=value,
+            item_id=options["item_id"],
+            person=options["person"],
+            session_id=options["session"],
+            value=options["value"],
         )
         for token in tokens or ("",)
     ]
-    with Gateway(find_target(address, api_key, state)) as gateway:
+    with Gateway(server.find()) as gateway:
         response = gateway.call(gateway.events.RecordEvents, RecordEventsRequest(events=events))
     _show(kind, event_id, response, as_json)
 

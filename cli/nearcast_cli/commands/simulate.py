@@ -1,17 +1,19 @@
 """nearcast simulate: how much is learned of a town whose truth is known."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from nearcast_cli.finding import client_options, json_option
+from nearcast_cli.finding import Server, client_options, json_option
 from nearcast_cli.place import town_option
 
 if TYPE_CHECKING:
     from nearcast_config.policy import Policy
     from nearcast_geo.point import Point
     from nearcast_town.report import Report
+
+    from nearcast_cli.livetown import TownReport
 
 
 @click.command("simulate")
@@ -42,21 +44,7 @@ if TYPE_CHECKING:
 )
 @client_options
 @json_option
-def command(
-    steps: int,
-    seeds: int,
-    first_seed: int,
-    days: float,
-    policy_path: Path | None,
-    jobs: int | None,
-    town_at: "Point",
-    live: bool,
-    minutes: float,
-    address: str | None,
-    api_key: str | None,
-    state: Path,
-    as_json: bool,
-) -> None:
+def command(town_at: "Point", live: bool, server: Server, as_json: bool, **options: Any) -> None:
     """Simulate people in a town with hidden true rates, and measure how much of them is learned.
 
     Fast mode lives days in seconds, in process, with the real rules, fold and sampler. It prints the gap
@@ -69,18 +57,26 @@ def command(
     if live:
         from nearcast_cli.livesimulation import simulate_live
 
-        simulate_live(address, api_key, state, town_at, first_seed, minutes, as_json)
-        return
+        report = simulate_live(server, town_at, options["first_seed"], options["minutes"])
+        _show_live(report, as_json)
+    else:
+        _show(_lives(town_at, **options), as_json)
+
+
+def _lives(town_at: "Point", **options: Any) -> "list[Report]":
     from nearcast_cli.lives import Life, live_all
 
-    policy = _policy(policy_path)
-    lives = [Life(first_seed + number, town_at, policy, steps, days) for number in range(seeds)]
+    policy = _policy(options["policy_path"])
+    lives = [
+        Life(options["first_seed"] + number, town_at, policy, options["steps"], options["days"])
+        for number in range(options["seeds"])
+    ]
     reports = []
-    for report in live_all(lives, jobs):
+    for report in live_all(lives, options["jobs"]):
         reports.append(report)
-        if seeds > 1:
+        if len(lives) > 1:
             click.echo(f"seed {report.seed}: gap closed {report.last.gap_closed:.3f}", err=True)
-    _show(sorted(reports, key=lambda report: report.seed), as_json)
+    return sorted(reports, key=lambda report: report.seed)
 
 
 def _policy(path: Path | None) -> "Policy":
@@ -106,3 +102,17 @@ def _show(reports: "list[Report]", as_json: bool) -> None:
         f"\nclicks in the last 20 %: {test.clicks}, a random order {test.expected:.0f} "
         f"(one-sided p = {test.p_value:.2g})"
     )
+
+
+def _show_live(report: "TownReport", as_json: bool) -> None:
+    from msgspec import to_builtins
+
+    from nearcast_cli.livesimulation import clicks_line
+    from nearcast_cli.printing import print_json
+
+    if as_json:
+        print_json(to_builtins(report))
+        return
+    click.echo(report.text)
+    for name, clicks in (("minute 2", report.minute_two), ("the last minute", report.last_minute)):
+        click.echo(f"{name}: {clicks_line(clicks)}" if clicks else f"{name}: not over yet")

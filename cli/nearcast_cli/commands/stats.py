@@ -1,11 +1,10 @@
 """nearcast stats: what has been learned."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from nearcast_cli.finding import client_options, find_target, json_option
+from nearcast_cli.finding import Server, client_options, json_option
 
 if TYPE_CHECKING:
     from nearcast.v1.stats_pb2 import GetStatsResponse, ItemStats
@@ -19,9 +18,7 @@ if TYPE_CHECKING:
 def command(
     item_ids: tuple[str, ...],
     limit: int,
-    address: str | None,
-    api_key: str | None,
-    state: Path,
+    server: Server,
     as_json: bool,
 ) -> None:
     """Counts and posteriors of items, and the share of each feed.
@@ -33,7 +30,7 @@ def command(
     from nearcast_cli.calling import Gateway
     from nearcast_cli.printing import print_message
 
-    with Gateway(find_target(address, api_key, state)) as gateway:
+    with Gateway(server.find()) as gateway:
         request = GetStatsRequest(item_ids=item_ids, page_size=limit)
         response = gateway.call(gateway.stats.GetStats, request)
     if as_json:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from nearcast_cli.finding import client_options, find_target
+from nearcast_cli.finding import Server, client_options
 from nearcast_cli.place import town_option
 
 if TYPE_CHECKING:
@@ -24,12 +24,10 @@ def command(
     town_at: "Point",
     seed: int,
     report: Path | None,
-    address: str | None,
-    api_key: str | None,
-    state: Path,
+    server: Server,
 ) -> None:
     """Let a simulated town live on a running instance until stopped; `nearcast up` does this."""
-    target = find_target(address, api_key, state)
+    target = server.find()
     asyncio.run(_live_until_stopped(target, town_at, seed, report))
 
 

@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,6 +11,13 @@ from nearcast_cli.place import town_option
 
 if TYPE_CHECKING:
     from nearcast_geo.point import Point
+
+SETTINGS = {
+    "grpc_port": "gateway.grpc_port",
+    "http_port": "gateway.http_port",
+    "postgres_dsn": "postgres.dsn",
+    "redis_url": "redis.geo_url",
+}
 
 
 @click.command("up")
@@ -24,16 +31,7 @@ if TYPE_CHECKING:
 @click.option("--redis-url", metavar="URL", help="Your Redis 6.2 or Valkey, instead of the embedded one.")
 @state_option
 @config_option
-def command(
-    no_town: bool,
-    town_at: "Point",
-    grpc_port: int | None,
-    http_port: int | None,
-    postgres_dsn: str | None,
-    redis_url: str | None,
-    state: Path,
-    config_path: Path | None,
-) -> None:
+def command(no_town: bool, town_at: "Point", state: Path, config_path: Path | None, **settings: Any) -> None:
     """Run everything in one place: Postgres, Valkey, gateway, keeper, and a simulated town to learn from.
 
     Everything is kept in the state directory and found again by the next start. Ctrl-C stops all of it.
@@ -45,12 +43,7 @@ def command(
     from nearcast_cli.house.screen import Screen
     from nearcast_cli.printing import console
 
-    overrides: dict[str, object] = {
-        "gateway.grpc_port": grpc_port,
-        "gateway.http_port": http_port,
-        "postgres.dsn": postgres_dsn,
-        "redis.geo_url": redis_url,
-    }
-    settings = load_file(config_path, os.environ, overrides)
-    plan = Plan(state, config_path, settings.process, settings.policy, None if no_town else town_at)
+    overrides = {key: settings[flag] for flag, key in SETTINGS.items()}
+    loaded = load_file(config_path, os.environ, overrides)
+    plan = Plan(state, config_path, loaded.process, loaded.policy, None if no_town else town_at)
     open_house(plan, Screen(console()))

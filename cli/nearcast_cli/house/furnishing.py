@@ -1,6 +1,5 @@
 """Before anybody moves in: the schema, the tenant, its key, and a policy to play with."""
 
-import asyncio
 import os
 from pathlib import Path
 
@@ -42,7 +41,7 @@ async def _check_redis(url: str) -> None:
     client = open_client(url)
     try:
         await client.ping()
-    except (RedisError, OSError, asyncio.TimeoutError) as error:
+    except (RedisError, OSError, TimeoutError) as error:
         raise CommandFailedError(
             f"Redis at {redact(url)} does not answer: {redact(str(error))}",
             reason="REDIS_UNAVAILABLE",
@@ -62,14 +61,23 @@ async def _seed_policy(records: Records, tenant_id: int, policy: Policy) -> None
 
 async def _key(records: Records, tenant_id: int, path: Path) -> str:
     """The key of the last start if it is still good, else a new one, kept for the next start."""
-    kept = path.read_text("utf-8").strip() if path.is_file() else ""
+    kept = _read(path)
     if kept:
         caller = await records.tenants.caller(kept)
         if caller is not None and caller.tenant_id == tenant_id and caller.role == "operator":
             return kept
     key, _ = await records.tenants.create_key(tenant_id, "operator", "nearcast up", None)
+    _write(path, key)
+    return key
+
+
+def _read(path: Path) -> str:
+    return path.read_text("utf-8").strip() if path.is_file() else ""
+
+
+def _write(path: Path, key: str) -> None:
+    """For its owner only."""
     draft = path.with_name(f"{path.name}.{os.getpid()}")
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         file.write(f"{key}\n")
     draft.replace(path)
-    return key

@@ -11,7 +11,7 @@ KEEPER_HOST = "127.0.0.1"
 
 
 def choose_ports(process: ProcessConfig) -> Ports:
-    """The port of the gateway as told, CommandFailedError when it is taken; metrics move aside by themselves."""
+    """The gateway's port as told, CommandFailedError when it is taken; metrics move aside by themselves."""
     host = process.gateway.host
     grpc = process.gateway.grpc_port or free_port(host, set())
     if not is_free(host, grpc):

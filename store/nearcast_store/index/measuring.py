@@ -22,10 +22,12 @@ class Measured:
         self._by_place = distances_m(center.lat, center.lon, self._lats, lons)
         self.distances: Floats = np.minimum.reduceat(self._by_place, self._starts)
 
-    def nearest_place(self, item: int) -> int:
-        """Which place of the item is the nearest; of equals the first."""
-        start, end = self._starts[item], self._ends[item]
-        return 0 if end - start == 1 else int(np.argmin(self._by_place[start:end]))
+    def nearest_places(self, items: Sequence[int]) -> list[int]:
+        """Which place of each of these items is the nearest; of equals the first."""
+        if len(self._by_place) == len(self._starts):
+            return [0] * len(items)
+        spans = [slice(self._starts[item], self._ends[item]) for item in items]
+        return [int(np.argmin(self._by_place[span])) for span in spans]
 
     def distance_m(self, item: int, place: int) -> float:
         """Distance of one place; of the nearest if the item has lost that place meanwhile."""

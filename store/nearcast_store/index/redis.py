@@ -65,7 +65,7 @@ class RedisGeoIndex:
         commands = _searches(query)
         replies: list[list[bytes]] = await self._connection.pipeline(commands)
         cut = [reply for reply in replies if len(reply) == query.bound]
-        postings = {redis_keys.read_member(name)[0] for reply in replies for name in reply}
+        postings = {redis_keys.posting_of(name) for reply in replies for name in reply}
         items = await self._items(query.tenant_id, list(postings)) if postings else {}
         if not items:
             return None if cut else Found((), truncated=False)
@@ -116,10 +116,8 @@ def _nearest(query: _Query, items: dict[int, ServedItem], cut: Sequence[Sequence
     if cut and len(order) <= query.most:
         return None
     kept = order[: query.most]
-    hits = [
-        Hit(served[index], distance_m, measured.nearest_place(index))
-        for index, distance_m in zip(kept, measured.distances[kept].tolist(), strict=True)
-    ]
+    places = measured.nearest_places(kept)
+    hits = list(map(Hit, [served[index] for index in kept], measured.distances[kept].tolist(), places))
     return Found(hits, truncated=len(order) > query.most)
 
 

@@ -12,14 +12,21 @@ FORMAT = 1
 
 def encode_entry(entry: Entry) -> bytes:
     """Raises ValueError when claims are another tenant's, or a number does not fit its field."""
-    return entry_pb2.LogEntry(
+    wire = entry_pb2.LogEntry(
         format=FORMAT,
         tenant_id=entry.tenant_id,
         received_at_us=entry.received_at_us,
         gateway_id=entry.gateway_id,
         durability=entry.durability,
-        events=[_wire_event(event, entry.tenant_id) for event in entry.events],
-    ).SerializeToString()
+    )
+    add = wire.events.add
+    for event in entry.events:
+        if event.claims is not None and event.claims.tenant_id != entry.tenant_id:
+            raise ValueError(
+                f"claims of tenant {event.claims.tenant_id} in an entry of tenant {entry.tenant_id}"
+            )
+        _write_event(add(), event)
+    return wire.SerializeToString()
 
 
 def decode_entry(raw: bytes) -> Entry | str:
@@ -42,42 +49,40 @@ def decode_entry(raw: bytes) -> Entry | str:
         return str(error)
 
 
-def _wire_event(event: AcceptedEvent, tenant_id: int) -> entry_pb2.LoggedEvent:
-    claims = event.claims
-    if claims is not None and claims.tenant_id != tenant_id:
-        raise ValueError(f"claims of tenant {claims.tenant_id} in an entry of tenant {tenant_id}")
-    return entry_pb2.LoggedEvent(
-        kind=event.kind,
-        claims=None if claims is None else _wire_claims(claims),
-        event_id=b"" if event.event_id is None else event.event_id.bytes,
-        item_id=event.item_id,
-        user_id=event.user_id,
-        anonymous_id=event.anonymous_id,
-        session_id=event.session_id,
-        occurred_at_us=event.occurred_at_us,
-        value=event.value,
-        properties=event.properties,
-        learned=event.unlearned is Unlearned.LEARNED,
-        unlearned_reason=event.unlearned,
-    )
+# Field by field: less than half the time of messages made by keywords.
+def _write_event(wire: entry_pb2.LoggedEvent, event: AcceptedEvent) -> None:
+    wire.kind = event.kind
+    wire.item_id = event.item_id
+    wire.user_id = event.user_id
+    wire.anonymous_id = event.anonymous_id
+    wire.session_id = event.session_id
+    wire.properties = event.properties
+    wire.learned = event.unlearned is Unlearned.LEARNED
+    wire.unlearned_reason = event.unlearned
+    if event.claims is not None:
+        _write_claims(wire.claims, event.claims)
+    if event.event_id is not None:
+        wire.event_id = event.event_id.bytes
+    if event.occurred_at_us is not None:
+        wire.occurred_at_us = event.occurred_at_us
+    if event.value is not None:
+        wire.value = event.value
 
 
-def _wire_claims(claims: Claims) -> entry_pb2.Claims:
-    return entry_pb2.Claims(
-        request_id=claims.request_id.bytes,
-        posting=claims.posting,
-        position=claims.position,
-        feed=claims.feed,
-        feed_propensity=claims.feed_propensity,
-        scenario=claims.scenario,
-        market=claims.market,
-        policy_revision=claims.policy_revision,
-        policy_epoch=claims.policy_epoch,
-        explore=claims.explore,
-        subject_hash=claims.subject_hash,
-        session_hash=claims.session_hash,
-        key_id=claims.key_id,
-    )
+def _write_claims(wire: entry_pb2.Claims, claims: Claims) -> None:
+    wire.request_id = claims.request_id.bytes
+    wire.posting = claims.posting
+    wire.position = claims.position
+    wire.feed = claims.feed
+    wire.feed_propensity = claims.feed_propensity
+    wire.scenario = claims.scenario
+    wire.market = claims.market
+    wire.policy_revision = claims.policy_revision
+    wire.policy_epoch = claims.policy_epoch
+    wire.explore = claims.explore
+    wire.subject_hash = claims.subject_hash
+    wire.session_hash = claims.session_hash
+    wire.key_id = claims.key_id
 
 
 def _plain_event(wire: entry_pb2.LoggedEvent, tenant_id: int) -> AcceptedEvent:
