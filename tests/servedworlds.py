@@ -1,5 +1,6 @@
 """Items near points for tests of the index, and what brute force says of them."""
 
+import math
 import random
 from collections.abc import AsyncIterator, Iterable, Sequence
 
@@ -69,4 +70,17 @@ def random_world(rng: random.Random, heart: Point, spread_m: float, count: int) 
         points = [random_point(rng, heart, spread_m) for _ in range(rng.choice([1, 1, 1, 2, 3]))]
         reach_m = 10 ** rng.uniform(2.0, 5.69) if rng.random() < 0.33 else None
         items.append(served(posting, *[(point.lat, point.lon) for point in points], reach_m=reach_m))
+    return items
+
+
+def random_crowd(rng: random.Random, heart: Point, spread_m: float, count: int) -> list[ServedItem]:
+    """Items of one place each, close together in metres at any latitude, one in ten with its own reach."""
+    east = 1.0 / max(math.cos(math.radians(heart.lat)), 0.01)
+    items = []
+    for posting in range(1, count + 1):
+        lat = heart.lat + rng.gauss(0.0, spread_m) / 111_000.0
+        lon = heart.lon + rng.gauss(0.0, spread_m) / 111_000.0 * east
+        point = normalise(max(-90.0, min(90.0, lat)), lon)
+        reach_m = rng.uniform(0.1, 2.0) * spread_m if rng.random() < 0.1 else None
+        items.append(served(posting, (point.lat, point.lon), reach_m=reach_m))
     return items

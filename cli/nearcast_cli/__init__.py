@@ -1,1 +1,1 @@
-""
+"""The front door: one command for every process."""

@@ -1,1 +1,1 @@
-""
+"""The gateway: who is near, what to show, what was done."""

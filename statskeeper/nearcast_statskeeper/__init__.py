@@ -1,1 +1,1 @@
-""
+"""The stats keeper: events in, statistics out."""

@@ -48,7 +48,9 @@ class World:
         while await self.feed.sequence():
             pass
         changes = await self.feed.after(self.tenant, 0, 1000)
-        return [(change.posting, change.served and change.served.version) for change in changes]
+        return [
+            (change.posting, change.served.version if change.served else None) for change in changes
+        ]
 
 
 @pytest.fixture(params=["memory", "postgres"])

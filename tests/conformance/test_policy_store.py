@@ -13,6 +13,7 @@ from nearcast_store.errors import DataRefusedError, SchemaError, StoreError
 from nearcast_store.policies.memory import MemoryPolicyStore
 from nearcast_store.policies.postgres import PostgresPolicyStore
 from nearcast_store.policies.protocol import Epoch
+from nearcast_store.policies.shares import Shares
 from nearcast_store.postgres import open_pool
 from nearcast_store.tenants.postgres import PostgresTenantStore
 
@@ -118,7 +119,7 @@ async def test_an_impossible_policy_is_refused(world: World) -> None:
 
 
 def epoch(world: World, number: int, published_at: float, revision: int = 1) -> Epoch:
-    shares = {
+    shares: Shares = {
         0: {(2, 3, 5): {2: 0.1 + 0.2, 3: 1 / 3, 5: 1e-17}, (3,): {3: 1.0}},
         7: {(2,): {2: 1.0}},
     }

@@ -15,7 +15,7 @@ from nearcast_store.index.redis import RedisGeoIndex
 from nearcast_store.redis_client import open_client
 from nearcast_store.relay.applying import RedisIndexWriter
 
-from tests.servedworlds import brute_force, in_batches, random_point, random_world, served
+from tests.servedworlds import brute_force, in_batches, random_crowd, random_point, random_world, served
 
 TENANT = 7
 HEARTS = [
@@ -92,6 +92,23 @@ async def test_memory_finds_what_brute_force_finds(heart: Point) -> None:
         for each in world:
             index.put(TENANT, each)
         await ask_at_random(index, rng, heart, spread_m, world)
+
+
+@pytest.mark.parametrize("lat", [0.0, 59.91, 84.9999, 85.0001, 87.0, -89.9])
+@pytest.mark.parametrize("spread_m", [3.0, 400.0, 20_000.0])
+async def test_in_a_crowd_the_nearest_few_are_the_nearest(
+    connection: RedisConnection, writer: RedisIndexWriter, lat: float, spread_m: float
+) -> None:
+    """Redis ranks by cells, and places beyond 85 degrees by where it holds them: its first are not enough."""
+    rng = random.Random(f"{lat}{spread_m}")
+    world = random_crowd(rng, Point(lat, 30.0), spread_m, 1500)
+    await writer.refill(TENANT, 1, in_batches(world))
+    index = RedisGeoIndex(connection)
+    for _ in range(8):
+        center = random_point(rng, Point(lat, 30.0), spread_m)
+        most = rng.choice([1, 5, 30])
+        expected = brute_force(world, center, 3.0 * spread_m)
+        agree(await index.near(TENANT, center, 3.0 * spread_m, most), expected, most)
 
 
 async def test_away_from_edges_redis_itself_agrees(

@@ -65,7 +65,7 @@ class Onlooker:
         """Read everything once; a gateway that is away gives a look without figures."""
         health = {service: await self.serves(service) for service in SERVICES}
         return Figures(
-            time.time(), await self._read_stats(), health, await self._read_degraded(), self._read_town()
+            time.time(), await self._read_stats(), health, await self.read_degraded(), self._read_town()
         )
 
     async def serves(self, service: str) -> bool:
@@ -84,7 +84,8 @@ class Onlooker:
         except grpc.aio.AioRpcError:
             return None
 
-    async def _read_degraded(self) -> tuple[str, ...]:
+    async def read_degraded(self) -> tuple[str, ...]:
+        """What an answer says is not as it should be."""
         request = RecommendRequest(location=self._place, limit=1)
         try:
             answer = await self._recommend.Recommend(request, timeout=DEADLINE_S, metadata=self._metadata)

@@ -27,6 +27,7 @@ from nearcast_cli.processes import ChildEvent, ChildSpec, Supervisor
 
 LOOK_EVERY_S = 0.1
 READY_WITHIN_S = 120.0
+COMPLETE_WITHIN_S = 15.0  # a gateway without a keeper is of use too
 CHILD_GRACE_S = 12.0
 
 
@@ -91,14 +92,15 @@ class House:
         self, onlooker: Onlooker, supervisor: Supervisor, children: list[ChildSpec], stop: asyncio.Event
     ) -> bool:
         """Wait until every service answers; CommandFailedError with the last words of a child that ends."""
-        deadline_s = time.monotonic() + READY_WITHIN_S
+        deadline_s, complete_by_s = (time.monotonic() + s for s in (READY_WITHIN_S, COMPLETE_WITHIN_S))
         logs = {child.name: child for child in children}
         offsets = {name: _size(child) for name, child in logs.items()}
         while not stop.is_set():
             for event in supervisor.check():
                 if event.exit_code is not None:
                     raise _ended_early(logs[event.name], offsets[event.name], event)
-            if all([await onlooker.serves(service) for service in SERVICES]):
+            serves = all([await onlooker.serves(service) for service in SERVICES])
+            if serves and (not await onlooker.read_degraded() or time.monotonic() > complete_by_s):
                 return True
             if time.monotonic() > deadline_s:
                 raise _never_ready(logs["gateway"], offsets["gateway"])

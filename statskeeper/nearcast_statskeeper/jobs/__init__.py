@@ -1,1 +1,1 @@
-""
+"""What is done on a schedule, one job per file."""

@@ -1,1 +1,1 @@
-""
+"""Items: the record, not the index."""

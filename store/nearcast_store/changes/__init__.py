@@ -1,1 +1,1 @@
-""
+"""What the index must hear of the catalogue."""

@@ -1,1 +1,1 @@
-""
+"""The ledger, and the integers folded from it."""

@@ -1,1 +1,1 @@
-""
+"""Who is near: the index that the gateway reads."""

@@ -1,1 +1,1 @@
-""
+"""The event log between gateways and keepers."""

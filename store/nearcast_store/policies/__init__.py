@@ -1,1 +1,1 @@
-""
+"""Policy revisions, feed probabilities and signing keys."""

@@ -1,1 +1,1 @@
-""
+"""Carries numbered changes into Redis."""
