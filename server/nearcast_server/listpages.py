@@ -5,7 +5,7 @@ from nearcast_ledger.sealing import Seal, TokenInvalidError
 from nearcast_server.errors import InvalidRequestError
 from nearcast_server.tenancy import Tenancies
 
-_PURPOSE = b"nearcast list"
+_PURPOSE = b"list"
 _MOST_CHARS = 512
 
 

@@ -124,7 +124,7 @@ class _Draft:
 
 
 def _fault_of(record: Record, entry: Entry) -> Fault | None:
-    if record.deliveries > MOST_DELIVERIES + 1:
+    if record.deliveries > MOST_DELIVERIES:
         return Fault(
             DeadReason.CRASH_POISON,
             f"handed out {record.deliveries} times and never acknowledged:"

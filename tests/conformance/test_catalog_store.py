@@ -48,9 +48,7 @@ class World:
         while await self.feed.sequence():
             pass
         changes = await self.feed.after(self.tenant, 0, 1000)
-        return [
-            (change.posting, change.served.version if change.served else None) for change in changes
-        ]
+        return [(change.posting, change.served.version if change.served else None) for change in changes]
 
 
 @pytest.fixture(params=["memory", "postgres"])

@@ -23,6 +23,36 @@ if TYPE_CHECKING:
     Outsider: TypeAlias = asyncpg.Connection[asyncpg.Record]
 
 TODAY = date(2026, 9, 21)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+EVERY_COLUMN = {
+    "tenant_id": 1,
+    "identity_day": TODAY,
+    "posting": 2**62,
+    "identity_kind": VIEW,
+    "kind": VIEW,
+    "learned": False,
+    "unlearned_reason": int(Unlearned.TOKEN_SUBJECT),
+    "implied": False,
+    "position": 200,
+    "feed": 3,
+    "feed_propensity": 0.1,
+    "scenario": 4,
+    "market": 5,
+    "policy_revision": 6,
+    "policy_epoch": 7,
+    "explore": True,
+    "subject_hash": b"subject!",
+    "session_hash": b"session!",
+    "key_id": 255,
+    "item_id": "item",
+    "user_id": "user",
+    "anonymous_id": "anonymous",
+    "session_id": "session",
+    "value": 9.5,
+    "properties": '{"a": 1}',
+    "durability": 3,
+    "gateway_id": "gateway-9",
+}
 
 # The hour of a UUIDv7, from its text.
 HOUR = "(('x' || lpad(left(replace(origin_id::text, '-', ''), 12), 16, '0'))::bit(64)::bigint / 3600000)::int"
@@ -141,40 +171,10 @@ async def test_every_column_is_kept(store: PostgresCountStore, outsider: "Outsid
     kept = replace(row(event), durability=Durability.FSYNC, gateway_id="gateway-9")
     await store.fold(Batch([kept]))
     (stored,) = await outsider.fetch("select * from events")
-    epoch = datetime(1970, 1, 1, tzinfo=UTC)
-    assert dict(stored) == {
-        "tenant_id": 1,
-        "identity_day": TODAY,
-        "origin_id": request_id,
-        "posting": 2**62,
-        "identity_kind": VIEW,
-        "kind": VIEW,
-        "event_id": event_id,
-        "learned": False,
-        "unlearned_reason": int(Unlearned.TOKEN_SUBJECT),
-        "implied": False,
-        "position": 200,
-        "feed": 3,
-        "feed_propensity": 0.1,
-        "scenario": 4,
-        "market": 5,
-        "policy_revision": 6,
-        "policy_epoch": 7,
-        "explore": True,
-        "subject_hash": b"subject!",
-        "session_hash": b"session!",
-        "key_id": 255,
-        "item_id": "item",
-        "user_id": "user",
-        "anonymous_id": "anonymous",
-        "session_id": "session",
-        "value": 9.5,
-        "properties": '{"a": 1}',
-        "occurred_at": epoch + timedelta(microseconds=1_234_567_890_123_456),
-        "received_at": epoch + timedelta(microseconds=kept.received_at_us),
-        "durability": 3,
-        "gateway_id": "gateway-9",
-    }
+    times = {"occurred_at": 1_234_567_890_123_456, "received_at": kept.received_at_us}
+    assert dict(stored) == EVERY_COLUMN | {
+        name: EPOCH + timedelta(microseconds=unix_us) for name, unix_us in times.items()
+    } | {"origin_id": request_id, "event_id": event_id}
 
 
 @pytest.mark.parametrize(

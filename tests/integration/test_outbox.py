@@ -154,9 +154,7 @@ async def test_a_refill_and_what_follows_it_end_in_the_same_state(world: World) 
     await world.catalog.delete(world.tenant, ["001", "040"], NOW)
     async with world.feed.refill(world.tenant) as (sequence, batches):
         await world.catalog.upsert(world.tenant, [thing("002", "new"), thing("x")], NOW)
-        held: dict[int, ServedItem] = {
-            served.posting: served async for batch in batches for served in batch
-        }
+        held: dict[int, ServedItem] = {served.posting: served async for batch in batches for served in batch}
     assert sequence == 20
     while await world.feed.sequence():
         pass

@@ -95,7 +95,7 @@ async def test_memory_finds_what_brute_force_finds(heart: Point) -> None:
 
 
 @pytest.mark.parametrize("lat", [0.0, 59.91, 84.9999, 85.0001, 87.0, -89.9])
-@pytest.mark.parametrize("spread_m", [3.0, 400.0, 20_000.0])
+@pytest.mark.parametrize("spread_m", [0.3, 400.0, 20_000.0])
 async def test_in_a_crowd_the_nearest_few_are_the_nearest(
     connection: RedisConnection, writer: RedisIndexWriter, lat: float, spread_m: float
 ) -> None:
@@ -105,7 +105,8 @@ async def test_in_a_crowd_the_nearest_few_are_the_nearest(
     await writer.refill(TENANT, 1, in_batches(world))
     index = RedisGeoIndex(connection)
     for _ in range(8):
-        center = random_point(rng, Point(lat, 30.0), spread_m)
+        spot = rng.choice(world).item.places[0]
+        center = Point(spot.latitude, spot.longitude)
         most = rng.choice([1, 5, 30])
         expected = brute_force(world, center, 3.0 * spread_m)
         agree(await index.near(TENANT, center, 3.0 * spread_m, most), expected, most)

@@ -19,6 +19,8 @@ MOST_PROPERTIES = 64
 MOST_PROPERTY_KEY_CHARS = 64
 MOST_PROPERTIES_BYTES = 8192
 DEEPEST_PROPERTY = 4
+MOST_ANSWER_BYTES = 65_536
+MOST_MESSAGES = 100
 
 
 class EventService:
@@ -38,7 +40,7 @@ class EventService:
         )
         for judged in recorded.judged:
             self._observe(judged)
-        return event_pb2.RecordEventsResponse(
+        answer = event_pb2.RecordEventsResponse(
             results=[
                 event_pb2.EventResult(
                     outcome=to_outcome(judged.outcome),
@@ -48,12 +50,21 @@ class EventService:
             ],
             durability=f"DURABILITY_{recorded.durability.name if recorded.durability else 'UNSPECIFIED'}",
         )
+        return _bounded(answer)
 
     def _observe(self, judged: Judged) -> None:
         if judged.event is not None:
             self._metrics.add(SERVER_EVENTS_ACCEPTED, 1, "true" if judged.learned else "false")
         elif judged.outcome.code != "OK":
             self._metrics.add(SERVER_EVENTS_REJECTED, 1, judged.outcome.reason)
+
+
+def _bounded(answer: event_pb2.RecordEventsResponse) -> event_pb2.RecordEventsResponse:
+    """Every code and reason; where words for all of them are too much for a phone, only the first have any."""
+    if answer.ByteSize() > MOST_ANSWER_BYTES:
+        for result in answer.results[MOST_MESSAGES:]:
+            result.outcome.ClearField("message")
+    return answer
 
 
 def to_report(event: event_pb2.Event) -> Report:

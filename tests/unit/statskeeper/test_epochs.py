@@ -83,6 +83,7 @@ def test_every_market_goes_by_its_own_counts_and_zero_by_all() -> None:
     assert found[7][ALL][1] > 0.8
     assert found[8][ALL][2] > 0.8
     assert found[EVERYWHERE][ALL][1] == pytest.approx(found[EVERYWHERE][ALL][2], abs=1e-9)
+    assert found[EVERYWHERE][ALL][1] > 0.4
 
 
 def test_counts_of_no_market_are_counted_once() -> None:
