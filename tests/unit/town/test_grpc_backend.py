@@ -113,7 +113,7 @@ def town_item(item):
 
 @pytest.fixture
 async def wire():
-    return Wire(BaselineBackend(ThompsonOrder(np.random.default_rng(1))))
+    return Wire(BaselineBackend(ThompsonOrder(np.random.default_rng(1))))  # type: ignore[abstract]
 
 
 @pytest.fixture
