@@ -30,7 +30,8 @@ def to_seconds(field: str, stamp: Timestamp, reason: str = "TIME_RANGE") -> floa
         raise InvalidRequestError.of(
             field, reason, "must lie within the years 1 to 9999, nanos within [0, 999999999]"
         )
-    return stamp.seconds + stamp.nanos / 1e9
+    # The last second has fractions that a float of that size rounds into the year 10000.
+    return min(stamp.seconds + stamp.nanos / 1e9, float(_LAST_SECOND))
 
 
 def to_item(message: item_pb2.Item) -> Item:

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import msgspec
 from nearcast_catalogue.item import ServedItem
 from nearcast_geo.point import Point
 
 
-@dataclass(frozen=True, slots=True)
-class Hit:
+class Hit(msgspec.Struct, frozen=True, gc=False):
     """One item near a point, at the nearest of its places."""
 
     served: ServedItem

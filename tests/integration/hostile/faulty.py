@@ -1,0 +1,170 @@
+"""The gateway's calls over memory adapters and one part that fails or hangs as a test wants."""
+
+import asyncio
+import secrets
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import grpc
+from nearcast_config.policy import Policy
+from nearcast_geo.point import Point
+from nearcast_ledger.event import Durability, Entry
+from nearcast_ledger.requestid import RequestIds
+from nearcast_server.callers import KeyCallers
+from nearcast_server.cataloguing import Cataloguer
+from nearcast_server.listing import Lister
+from nearcast_server.listpages import ListPages
+from nearcast_server.recommending import Recommender
+from nearcast_server.recording import Recorder
+from nearcast_server.refreshing import Refresher
+from nearcast_server.reporting import Reporter
+from nearcast_server.rpc.catalog import CatalogService
+from nearcast_server.rpc.endpoint import Deadlines, Endpoint, InFlight
+from nearcast_server.rpc.event import EventService
+from nearcast_server.rpc.recommend import RecommendService
+from nearcast_server.rpc.service import Services, generic_handlers, methods
+from nearcast_server.rpc.stats import StatsService
+from nearcast_server.tenancy import Tenancies
+from nearcast_store.catalog.memory import MemoryCatalogStore
+from nearcast_store.changes.memory import MemoryChangeFeed
+from nearcast_store.counting.memory import MemoryCountStore
+from nearcast_store.index.protocol import Found
+from nearcast_store.policies.memory import MemoryPolicyStore
+from nearcast_store.tenants.memory import MemoryTenantStore
+from nearcast_store.tenants.protocol import Caller
+from nearcast_telemetry.metrics import SERVER_METRICS, Metrics
+from prometheus_client import CollectorRegistry
+
+from tests.gateways import Refusal
+
+DEADLINES = Deadlines(default_s=0.3, max_s=0.5)
+
+
+async def nothing() -> None:
+    """A part that works."""
+
+
+@dataclass
+class Faults:
+    """What each part does before it works."""
+
+    index: Callable[[], Awaitable[None]] = nothing
+    callers: Callable[[], Awaitable[None]] = nothing
+    log: Callable[[], Awaitable[None]] = nothing
+
+
+@dataclass
+class Faulty:
+    """A server on a port of its own, and the way to it."""
+
+    faults: Faults
+    channel: grpc.aio.Channel
+    key: str
+    in_flight: InFlight
+    registry: CollectorRegistry
+    server: grpc.aio.Server
+    appended: list[Entry] = field(default_factory=list)
+
+    async def raw(self, path: str, body: bytes, *, timeout_s: float | None = 5.0) -> bytes:
+        """Bytes in, bytes out; Refusal for an error status."""
+        call = self.channel.unary_unary(path, request_serializer=None, response_deserializer=None)
+        try:
+            answer: bytes = await call(
+                body, metadata=(("authorization", f"Bearer {self.key}"),), timeout=timeout_s
+            )
+        except grpc.aio.AioRpcError as error:
+            raise Refusal.of(error) from None
+        return answer
+
+
+class _Index:
+    def __init__(self, faults: Faults) -> None:
+        self._faults = faults
+
+    async def near(self, tenant_id: int, center: Point, radius_m: float, most: int) -> Found:
+        await self._faults.index()
+        return Found((), truncated=False)
+
+
+class _Tenants(MemoryTenantStore):
+    def __init__(self, faults: Faults) -> None:
+        super().__init__(time.time)
+        self._faults = faults
+
+    async def caller(self, key: str) -> Caller | None:
+        await self._faults.callers()
+        return await super().caller(key)
+
+
+class _Log:
+    def __init__(self, faults: Faults, appended: list[Entry]) -> None:
+        self._faults = faults
+        self._appended = appended
+
+    async def append(self, entry: Entry) -> Durability:
+        await self._faults.log()
+        self._appended.append(entry)
+        return Durability.MEMORY
+
+
+@asynccontextmanager
+async def faulty_gateway(deadlines: Deadlines = DEADLINES) -> AsyncIterator[Faulty]:
+    """Every RPC, as the real gateway answers it."""
+    faults, tenancies, appended = Faults(), Tenancies(), list[Entry]()
+    tenants, policies, counts = _Tenants(faults), MemoryPolicyStore(time.time), MemoryCountStore()
+    tenant_id = await tenants.ensure_tenant("acme", "Acme")
+    key, _ = await tenants.create_key(tenant_id, "operator", "tests", None)
+    await policies.apply(tenant_id, Policy(), "tests", "")
+    await Refresher(tenancies, tenants, policies, counts, time.time).refresh()
+    registry, in_flight = CollectorRegistry(), InFlight()
+    metrics, callers = Metrics(registry, SERVER_METRICS), KeyCallers(tenants, time.monotonic)
+    catalog, index = MemoryCatalogStore(MemoryChangeFeed(time.time)), _Index(faults)
+    request_ids = RequestIds(lambda: time.time_ns() // 1_000_000, secrets.token_bytes)
+    services = Services(
+        CatalogService(Cataloguer(catalog, time.time), ListPages(tenancies)),
+        RecommendService(
+            Recommender(index, tenancies, time.time, request_ids, secrets.token_bytes),
+            Lister(index, tenancies, time.time),
+            time.time,
+            metrics,
+        ),
+        EventService(
+            Recorder(_Log(faults, appended), tenancies, time.time, "faulty", Durability.MEMORY), metrics
+        ),
+        StatsService(Reporter(counts, catalog, tenancies, time.time)),
+    )
+    server = grpc.aio.server()
+    handlers = generic_handlers(
+        methods(services), lambda method: Endpoint(method, callers, deadlines, in_flight, metrics)
+    )
+    server.add_generic_rpc_handlers(tuple(handlers))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    options = [("grpc.use_local_subchannel_pool", 1)]
+    try:
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=options) as channel:
+            yield Faulty(faults, channel, key, in_flight, registry, server, appended)
+    finally:
+        await server.stop(0)
+        await in_flight.ended()
+        await callers.close()
+
+
+def raising(error: BaseException) -> Callable[[], Awaitable[None]]:
+    """A part that fails."""
+
+    async def fail() -> None:
+        raise error
+
+    return fail
+
+
+def hanging(gate: asyncio.Event) -> Callable[[], Awaitable[None]]:
+    """A part that waits until the gate opens."""
+
+    async def wait() -> None:
+        await gate.wait()
+
+    return wait
