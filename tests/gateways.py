@@ -57,7 +57,7 @@ async def eventually(
 
 
 @dataclass(eq=False)
-class Refusal(Exception):
+class Refusal(Exception):  # noqa: N818 - an answer to look at, more than an error
     """An error status as its reader gets it."""
 
     code: str
@@ -123,7 +123,7 @@ class Gateway:
         timeout_s: float | None = 5.0,
     ) -> bytes:
         """Bytes in, bytes out; Refusal for an error status."""
-        call = self.channel.unary_unary(path, request_serializer=None, response_deserializer=None)
+        call: Any = self.channel.unary_unary(path, request_serializer=None, response_deserializer=None)
         try:
             answer: bytes = await call(body, metadata=tuple(metadata), timeout=timeout_s)
         except grpc.aio.AioRpcError as error:
@@ -143,6 +143,14 @@ class Gateway:
         )
         return RESPONSES[name].FromString(raw)
 
+    async def reason_of(self, tenant: Tenant, request: Message, **how: Any) -> str:
+        """Why the call is refused; empty when it is not."""
+        try:
+            await self.call(tenant, request, **how)
+        except Refusal as refusal:
+            return refusal.reason or refusal.code
+        return ""
+
     async def new_tenant(self, slug: str) -> Tenant:
         """Made in Postgres, and awaited until the gateway has read it."""
         tenant_id = await self.store.ensure_tenant(slug, slug)
@@ -150,12 +158,7 @@ class Gateway:
         tenant = Tenant(tenant_id, slug, keys)
 
         async def is_known() -> bool:
-            try:
-                await self.call(tenant, nearby(0.0, 0.0))
-            except Refusal as refusal:
-                assert refusal.reason == "SERVER_NOT_READY", refusal
-                return False
-            return True
+            return await self.reason_of(tenant, nearby(0.0, 0.0)) != "SERVER_NOT_READY"
 
         await eventually(is_known, 10.0)
         return tenant
@@ -164,7 +167,9 @@ class Gateway:
         """What a refused call must leave as it is: items, changes to tell, and entries of the log."""
         async with self.pool.connection() as connection:
             counts = [
-                await connection.fetchval(f"select count(*) from {table} where tenant_id = $1", tenant.tenant_id)
+                await connection.fetchval(
+                    f"select count(*) from {table} where tenant_id = $1", tenant.tenant_id
+                )
                 for table in ("items", "postings", "outbox")
             ]
         entries = [
@@ -291,9 +296,11 @@ async def gateway(
     postgres_server: str, migrated_template: str, _redis_databases: Iterator[str]
 ) -> AsyncIterator[Gateway]:
     """One gateway without a keeper, for tests that bring tenants of their own."""
-    async with new_database(postgres_server, migrated_template) as dsn:
-        async with running_gateway(make_config(dsn, next(_redis_databases))) as started:
-            yield started
+    async with (
+        new_database(postgres_server, migrated_template) as dsn,
+        running_gateway(make_config(dsn, next(_redis_databases))) as started,
+    ):
+        yield started
 
 
 _numbers = count(1)

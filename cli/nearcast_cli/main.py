@@ -105,4 +105,4 @@ def _reader_gone() -> int:
     """Whoever read our output has closed it, such as `head`: say nothing, also not while Python ends."""
     devnull = os.open(os.devnull, os.O_WRONLY)
     os.dup2(devnull, sys.stdout.fileno())
-    return 0
+    return 1

@@ -101,7 +101,7 @@ def _unparsed(number: int, said: str) -> BadRow:
     """The parser's words without its nesting; the field by its path."""
     said = said.split("\n", 1)[0].strip()
     path = _PATH.search(said)
-    field = path["path"] if path else ".".join(_FIELD.findall(said))
+    field = path["path"].rstrip(".") if path else ".".join(_FIELD.findall(said))
     plain = _HEAD.sub("", said[: path.start()] if path else said).rstrip(".")
     plain = re.sub(r'Message type "nearcast\.v1\.(\w+)" has no field', r"\1 has no field", plain)
     return _malformed(number, plain, field)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @click.command("simulate")
 @click.option(
-    "--steps", type=click.IntRange(min=1), default=20_000, show_default=True, help="Questions asked."
+    "--steps", type=click.IntRange(min=1), default=10_000, show_default=True, help="Questions asked."
 )
 @click.option("--seeds", type=click.IntRange(min=1), default=1, show_default=True, help="How many towns.")
 @click.option("--first-seed", type=click.IntRange(min=0), default=1, show_default=True, help="The first one.")

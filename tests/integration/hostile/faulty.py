@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import grpc
 from nearcast_config.policy import Policy
@@ -69,7 +70,7 @@ class Faulty:
 
     async def raw(self, path: str, body: bytes, *, timeout_s: float | None = 5.0) -> bytes:
         """Bytes in, bytes out; Refusal for an error status."""
-        call = self.channel.unary_unary(path, request_serializer=None, response_deserializer=None)
+        call: Any = self.channel.unary_unary(path, request_serializer=None, response_deserializer=None)
         try:
             answer: bytes = await call(
                 body, metadata=(("authorization", f"Bearer {self.key}"),), timeout=timeout_s

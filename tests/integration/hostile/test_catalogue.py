@@ -80,6 +80,10 @@ def stamp(seconds: int, nanos: int = 0) -> Timestamp:
     return Timestamp(seconds=seconds, nanos=nanos)
 
 
+def texted(field: str, value: Any) -> dict[str, Any]:
+    return {field: value}
+
+
 def texts() -> Iterator[Case]:
     for name, value, reason, rule in (
         ("empty", "", "ID_LENGTH", "1 to 128 characters"),
@@ -91,13 +95,13 @@ def texts() -> Iterator[Case]:
     ):
         yield f"id {name}", item(value), reason, "item_id", rule
     for field, most in (("title", 300), ("owner", 128), ("category", 64)):
-        long = item("a", **{field: "x" * (most + 1)})
+        long = item("a", **texted(field, "x" * (most + 1)))
         yield f"{field} long", long, "TEXT_TOO_LONG", field, f"at most {most} characters, got {most + 1}"
     yield "title 10 KB", item("a", title="x" * 10_240), "TEXT_TOO_LONG", "title", "at most 300"
     for field in ("title", "owner"):
         for char in ("\0", "\n", "\x1b", "\x7f", "\x85"):
             name = f"{field} {char!r}"
-            yield name, item("a", **{field: f"a{char}"}), "TEXT_CHARSET", field, "no control characters"
+            yield name, item("a", **texted(field, f"a{char}")), "TEXT_CHARSET", field, "no control characters"
     yield "category", item("a", category="a/b"), "ID_CHARSET", "category", CHARSET
     for field in ("url", "image_url"):
         for url in (
@@ -111,7 +115,7 @@ def texts() -> Iterator[Case]:
             "https://h:99999/",
             "x" * 2049,
         ):
-            yield f"{field} {url[:16]!r}", item("a", **{field: url}), "URL_INVALID", field, "must"
+            yield f"{field} {url[:16]!r}", item("a", **texted(field, url)), "URL_INVALID", field, "must"
     for name, attributes, reason, rule in (
         ("65", {str(n): "" for n in range(65)}, "ATTRIBUTES_LIMIT", "at most 64 entries, got 65"),
         ("long key", {"k" * 65: ""}, "ATTRIBUTES_LIMIT", "1 to 64 characters"),
@@ -136,7 +140,13 @@ def shapes() -> Iterator[Case]:
         wrong = item_pb2.Item(item_id="a", locations=[at(1, 1), place])
         yield name, wrong, reason, f"locations[1].{field}", "must be"
     for reach in (0.0, -1.0, math.nan, math.inf, 500_000.1):
-        yield f"reach {reach}", item("a", reach_m=reach), "REACH_OUT_OF_RANGE", "reach_m", "above 0 and at most"
+        yield (
+            f"reach {reach}",
+            item("a", reach_m=reach),
+            "REACH_OUT_OF_RANGE",
+            "reach_m",
+            "above 0 and at most",
+        )
     for name, tags, field, rule in (
         ("empty", [item_pb2.Tag(name="")], "tags[0].name", "1 to 64"),
         ("long", [item_pb2.Tag(name="x" * 65)], "tags[0].name", "1 to 64"),
@@ -161,7 +171,7 @@ def times() -> Iterator[Case]:
             "nanos -1": stamp(0, -1),
             "nanos 10^9": stamp(0, 10**9),
         }.items():
-            yield f"{field} {name}", item("a", **{field: at_time}), "TIME_RANGE", field, "years 1 to 9999"
+            yield f"{field} {name}", item("a", **texted(field, at_time)), "TIME_RANGE", field, "years 1 to 9999"
     for name, start, end in (("reversed", 200, 100), ("equal", 100, 100)):
         wrong = item("a", starts_at=stamp(start), expires_at=stamp(end))
         yield name, wrong, "TIME_RANGE", "expires_at", "after starts_at"

@@ -96,7 +96,11 @@ def make_token(keyring: Keyring, tenant: Tenant) -> Callable[..., str]:
 def whole_calls() -> Iterator[Row]:
     yield Row("none", request(), "EMPTY_BATCH", "events", "at least one entry")
     yield Row(
-        "501", request(*[event_pb2.Event()] * 501), "BATCH_TOO_LARGE", "events", "at most 500 entries, got 501"
+        "501",
+        request(*[event_pb2.Event()] * 501),
+        "BATCH_TOO_LARGE",
+        "events",
+        "at most 500 entries, got 501",
     )
     many = request(*[event_pb2.Event()] * 500_000)
     yield Row("half a million", many, "BATCH_TOO_LARGE", "events", "send several calls")
@@ -140,7 +144,14 @@ def ids() -> Iterator[Case]:
         "long": "a" * 10_000,
         "spaces": f" {uuid7()[1:]}",
     }.items():
-        yield f"event id {name}", event(event_id=value), "EVENT_ID_FORMAT", "event_id", DROP, "must be a UUIDv7"
+        yield (
+            f"event id {name}",
+            event(event_id=value),
+            "EVENT_ID_FORMAT",
+            "event_id",
+            DROP,
+            "must be a UUIDv7",
+        )
     yield "no event id", event(event_id=""), "EVENT_ID_REQUIRED", "event_id", DROP, "is required"
     for name, at_s, reason, advice in (
         ("two years ahead", 730 * DAY_S, "EVENT_IN_FUTURE", RETRY),
@@ -224,7 +235,9 @@ async def test_a_bad_event_is_refused_alone(gateway: Gateway, tenant: Tenant, ca
 
 async def test_a_call_of_bad_events_only_appends_nothing(gateway: Gateway, tenant: Tenant) -> None:
     before = await gateway.state(tenant)
-    bad = [event(kind, event_id="x", item_id="🙂" * 40) for kind in ("", "view", "wink", "x" * 99, "\0")] * 100
+    bad = [
+        event(kind, event_id="x", item_id="🙂" * 40) for kind in ("", "view", "wink", "x" * 99, "\0")
+    ] * 100
     raw = await gateway.call(tenant, request(*bad), role="client")
     assert len(raw.results) == 500
     assert {result.outcome.code for result in raw.results} == {3}
@@ -235,7 +248,9 @@ async def test_a_call_of_bad_events_only_appends_nothing(gateway: Gateway, tenan
     await assert_unharmed(gateway, tenant, before)
 
 
-async def results_of(gateway: Gateway, tenant: Tenant, *events: event_pb2.Event) -> list[tuple[int, str, bool]]:
+async def results_of(
+    gateway: Gateway, tenant: Tenant, *events: event_pb2.Event
+) -> list[tuple[int, str, bool]]:
     answer = await gateway.call(tenant, request(*events), role="client")
     return [(result.outcome.code, reason_of(result), result.learned) for result in answer.results]
 
@@ -315,9 +330,7 @@ async def test_a_token_of_another_tenant_or_key_is_none(
 ) -> None:
     other = await gateway.new_tenant("another-town")
     theirs = await PostgresPolicyStore(gateway.pool, time.time).keyring(other.tenant_id)
-    claims = RewardTokens(theirs).verify(
-        RewardTokens(theirs).sign(_claims(other.tenant_id)), other.tenant_id
-    )
+    claims = RewardTokens(theirs).verify(RewardTokens(theirs).sign(_claims(other.tenant_id)), other.tenant_id)
     stolen = RewardTokens(theirs).sign(claims)
     forged = RewardTokens(theirs).sign(replace(claims, tenant_id=tenant.tenant_id))
     renamed = make_token(tenant_id=other.tenant_id)
@@ -328,7 +341,19 @@ async def test_a_token_of_another_tenant_or_key_is_none(
 
 def _claims(tenant_id: int) -> Claims:
     return Claims(
-        tenant_id, UUID(uuid7()), 1, 1, 2, 0.5, 1, 0, 1, 0, explore=False, subject_hash=bytes(8), session_hash=bytes(8)
+        tenant_id,
+        UUID(uuid7()),
+        1,
+        1,
+        2,
+        0.5,
+        1,
+        0,
+        1,
+        0,
+        explore=False,
+        subject_hash=bytes(8),
+        session_hash=bytes(8),
     )
 
 

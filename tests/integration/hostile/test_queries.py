@@ -57,9 +57,7 @@ def places() -> Iterator[Row]:
             location=at(12.345, lon),
         )
     for wrong in (math.nan, math.inf, -math.inf):
-        yield from both(
-            f"latitude {wrong}", "NOT_FINITE", "location.latitude", FINITE, location=at(wrong, 0)
-        )
+        yield from both(f"latitude {wrong}", "NOT_FINITE", "location.latitude", FINITE, location=at(wrong, 0))
         yield from both(
             f"longitude {wrong}", "NOT_FINITE", "location.longitude", FINITE, location=at(0, wrong)
         )
@@ -83,9 +81,7 @@ def filters() -> Iterator[Row]:
             ("a long name", ["\u202e" * 65], "TEXT_TOO_LONG", "[0]", "must have 1 to 64 characters"),
         ):
             request_filter = recommend_pb2.Filter(**{field: values})  # type: ignore[arg-type]
-            yield from both(
-                f"{field} {name}", reason, f"filter.{field}{place}", rule, filter=request_filter
-            )
+            yield from both(f"{field} {name}", reason, f"filter.{field}{place}", rule, filter=request_filter)
     for name, ids, reason, place, rule in (
         ("100k", ["x"] * 100_000, "LIST_TOO_LONG", "", "must hold at most 1000 entries, got 100000"),
         ("a bad id", ["fine", "a b"], "ID_CHARSET", "[1]", CHARSET),
@@ -99,7 +95,9 @@ def filters() -> Iterator[Row]:
 def masks_and_pages() -> Iterator[Row]:
     for path in ("nope", "locations.latitude", "item.title", "title,url", "", "\x00"):
         mask = FieldMask(paths=["title", path])
-        yield from both(f"mask {path!r}", "READ_MASK_INVALID", "read_mask", "may name item_id", read_mask=mask)
+        yield from both(
+            f"mask {path!r}", "READ_MASK_INVALID", "read_mask", "may name item_id", read_mask=mask
+        )
     for name, token in {
         "text": "not a token",
         "base64": "AAAA" * 20,
@@ -147,7 +145,11 @@ def people() -> Iterator[Row]:
     yield Row("surface", recommend(1, 1, scenario="x"), "SCENARIO_UNKNOWN", "scenario", "one of default")
     yield Row("sql", recommend(1, 1, scenario="' or 1=1"), "SCENARIO_UNKNOWN", "scenario", "one of default")
     yield Row(
-        "long", recommend(1, 1, scenario="x" * 65), "TEXT_TOO_LONG", "scenario", "must have 1 to 64 characters"
+        "long",
+        recommend(1, 1, scenario="x" * 65),
+        "TEXT_TOO_LONG",
+        "scenario",
+        "must have 1 to 64 characters",
     )
 
 
@@ -177,7 +179,10 @@ def strange() -> Iterator[tuple[str, Message]]:
         yield f"id {value[:9]}", recommend(1, 1, person=person, session_id=value)
     excluded = recommend_pb2.Filter(exclude_item_ids=["unknown"] * 1000)
     yield "1000 excluded twice over", recommend(1, 1, filter=excluded)
-    yield "tags of any text", nearby(1, 1, filter=recommend_pb2.Filter(tags_any=["\x00", "\u202e", "🙂" * 64]))
+    yield (
+        "tags of any text",
+        nearby(1, 1, filter=recommend_pb2.Filter(tags_any=["\x00", "\u202e", "🙂" * 64])),
+    )
     yield "every field of the mask", nearby(1, 1, read_mask=FieldMask(paths=["*"]))
     yield "a mask of repeated paths", nearby(1, 1, read_mask=FieldMask(paths=["title"] * 5000))
     yield "a session token that is none", recommend(1, 1, session_token="\x00 nothing")
