@@ -171,7 +171,8 @@ def times() -> Iterator[Case]:
             "nanos -1": stamp(0, -1),
             "nanos 10^9": stamp(0, 10**9),
         }.items():
-            yield f"{field} {name}", item("a", **texted(field, at_time)), "TIME_RANGE", field, "years 1 to 9999"
+            wrong = item("a", **texted(field, at_time))
+            yield f"{field} {name}", wrong, "TIME_RANGE", field, "years 1 to 9999"
     for name, start, end in (("reversed", 200, 100), ("equal", 100, 100)):
         wrong = item("a", starts_at=stamp(start), expires_at=stamp(end))
         yield name, wrong, "TIME_RANGE", "expires_at", "after starts_at"

@@ -1,0 +1,130 @@
+"""What an operator does beside the running processes: schema, keys, policies, index."""
+
+import json
+from pathlib import Path
+
+import msgspec
+import pytest
+from nearcast_cli.embedded import Endpoints, StateDirectory
+from nearcast_cli.house.furnishing import furnish, playground_policy
+from nearcast_cli.operating import open_records
+from nearcast_config.policytext import default_policy
+
+from tests.acceptance.running import answer, nearcast
+
+
+def test_migrate_says_what_it_applied_and_then_has_nothing_to_do(empty_database: str) -> None:
+    checked = nearcast("migrate", "--check", "--postgres-dsn", empty_database)
+    assert checked.returncode == 1
+    assert "pending 0001_pre_" in checked.stdout
+    applied = answer("migrate", "--postgres-dsn", empty_database)["applied"]
+    assert applied
+    assert answer("migrate", "--check", "--postgres-dsn", empty_database) == {"pending": []}
+
+
+def test_a_process_on_an_empty_database_says_which_command_to_run(
+    empty_database: str, redis_url: str
+) -> None:
+    done = nearcast("serve", "--postgres-dsn", empty_database, "--redis-url", redis_url)
+    assert done.returncode == 1
+    assert "nearcast migrate" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_key_is_shown_once_listed_without_itself_and_revoked(database: str) -> None:
+    where = ("--tenant", "shop", "--postgres-dsn", database)
+    made = answer("keys", "create", "--role", "backend", "--label", "phones", *where)
+    assert made["key"].startswith(made["prefix"])
+    listed = nearcast("keys", "list", *where)
+    assert "phones" in listed.stdout
+    assert made["key"] not in listed.stdout
+    assert answer("keys", "revoke", str(made["keyId"]), *where) == {"revoked": made["keyId"]}
+    assert answer("keys", "list", *where)["keys"][0]["revokedAt"] is not None
+    missing = nearcast("keys", "revoke", "999", *where, "--json")
+    assert (missing.returncode, json.loads(missing.stderr)["reason"]) == (1, "KEY_UNKNOWN")
+
+
+def test_a_rotated_signing_key_leaves_the_one_before_verifying(database: str) -> None:
+    where = ("--tenant", "shop", "--postgres-dsn", database)
+    answer("keys", "create", *where)
+    first = answer("keys", "rotate-signing", *where)
+    second = answer("keys", "rotate-signing", *where)
+    assert second["signs"] != first["signs"]
+    assert first["signs"] in second["verify"]
+
+
+def test_a_policy_is_applied_shown_and_applied_again_without_effect(database: str, tmp_path: Path) -> None:
+    where = ("--tenant", "shop", "--postgres-dsn", database)
+    answer("keys", "create", *where)
+    file = tmp_path / "policy.toml"
+    file.write_text("[policy.exploration]\nshare = 0.1\n")
+    revision = answer("policy", "apply", file, *where)["revision"]
+    assert answer("policy", "show", *where)["policy"]["exploration"]["share"] == 0.1
+    shown = tmp_path / "shown.toml"
+    shown.write_text(nearcast("policy", "show", *where).stdout)
+    assert answer("policy", "apply", shown, *where)["revision"] == revision
+    file.write_text("[policy.exploration]\nshare = 3\n")
+    refused = nearcast("policy", "apply", file, *where)
+    assert refused.returncode == 1
+    assert "policy.exploration.share" in refused.stderr
+
+
+def test_an_unknown_tenant_is_told_with_the_known_ones(database: str) -> None:
+    answer("keys", "create", "--tenant", "shop", "--postgres-dsn", database)
+    done = nearcast("keys", "list", "--tenant", "shpo", "--postgres-dsn", database)
+    assert done.returncode == 1
+    assert "known: shop" in done.stderr
+    misspelt = nearcast("keys", "create", "--tenant", "My Shop", "--postgres-dsn", database)
+    assert misspelt.returncode == 2
+
+
+def test_rebuild_names_each_tenant(database: str, redis_url: str) -> None:
+    answer("keys", "create", "--tenant", "shop", "--postgres-dsn", database)
+    where = ("--postgres-dsn", database, "--redis-url", redis_url)
+    assert answer("rebuild", "redis", *where) == {"rebuilt": ["shop"]}
+    nowhere = nearcast("rebuild", "redis", "--postgres-dsn", database, "--redis-url", "redis://127.0.0.1:1/0")
+    assert nowhere.returncode == 1
+    assert "Traceback" not in nowhere.stderr
+
+
+@pytest.fixture
+def endpoints(database: str, redis_url: str) -> Endpoints:
+    return Endpoints(database, redis_url)
+
+
+async def test_the_key_of_the_last_start_is_used_again_while_it_is_good(
+    endpoints: Endpoints, tmp_path: Path
+) -> None:
+    state = StateDirectory(tmp_path)
+    key = await furnish(endpoints, state, None)
+    assert (tmp_path / "dev.key").stat().st_mode & 0o777 == 0o600
+    assert await furnish(endpoints, state, None) == key
+    async with open_records(endpoints.postgres_dsn) as records:
+        caller = await records.tenants.caller(key)
+        assert caller is not None
+        assert (caller.tenant, caller.role) == ("dev", "operator")
+        await records.tenants.revoke_key(caller.tenant_id, caller.key_id)
+    assert await furnish(endpoints, state, None) != key
+
+
+async def test_the_playground_policy_never_replaces_what_somebody_applied(
+    endpoints: Endpoints, tmp_path: Path
+) -> None:
+    state = StateDirectory(tmp_path)
+    await furnish(endpoints, state, None)
+    async with open_records(endpoints.postgres_dsn) as records:
+        tenant_id = await records.tenant_id("dev")
+        first = await records.policies.current(tenant_id)
+        assert first.policy == playground_policy()
+        await records.policies.apply(tenant_id, default_policy(), "someone", "")
+        await furnish(endpoints, state, None)
+        assert (await records.policies.current(tenant_id)).policy == default_policy()
+
+
+async def test_the_policy_of_the_file_is_the_first_one(endpoints: Endpoints, tmp_path: Path) -> None:
+    policy = default_policy()
+    own = msgspec.structs.replace(policy, exploration=msgspec.structs.replace(policy.exploration, share=0.3))
+    await furnish(endpoints, StateDirectory(tmp_path), own)
+    async with open_records(endpoints.postgres_dsn) as records:
+        revision = await records.policies.current(await records.tenant_id("dev"))
+    assert revision.policy == own

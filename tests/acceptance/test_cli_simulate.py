@@ -1,0 +1,40 @@
+"""`nearcast simulate` as a user runs it, with towns small in time."""
+
+from pathlib import Path
+
+import pytest
+from nearcast_cli.livetown import TownReport, read_report, tell, write_report
+from nearcast_geo.point import Point
+from nearcast_town.measure import Meter
+from nearcast_town.report import Report
+
+from tests.acceptance.running import answer, nearcast
+
+
+@pytest.mark.slow
+def test_towns_are_lived_side_by_side_and_reported_in_order() -> None:
+    document = answer("simulate", "--steps", "150", "--seeds", "2", "--first-seed", "4", "--days", "1")
+    assert document["seeds"] == [4, 5]
+    assert [report["overall"]["questions"] for report in document["reports"]] == [150, 150]
+    assert document["click_test_last_fifth"]["expected_random"] > 0
+
+
+def test_one_town_is_told_with_its_curve() -> None:
+    done = nearcast("simulate", "--steps", "100", "--town-at", "-33.9,151.2")
+    assert done.returncode == 0, done.stderr
+    assert "gap closed over time" in done.stdout
+    assert "one-sided p" in done.stdout
+
+
+def test_a_place_that_is_none_is_misunderstood() -> None:
+    done = nearcast("simulate", "--steps", "1", "--town-at", "99,0")
+    assert done.returncode == 2
+    assert "latitude" in done.stderr
+
+
+def test_what_a_town_tells_is_read_as_it_was_written(tmp_path: Path) -> None:
+    report: TownReport = tell(Report.of(3, Meter(0.0, 60.0)), Point(59.91, 10.75), 100.0)
+    assert report.minute_two is None
+    write_report(tmp_path / "town.json", report)
+    assert read_report(tmp_path / "town.json") == report
+    assert read_report(tmp_path / "none.json") is None
