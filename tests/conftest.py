@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from nearcast_cli.embedded import Endpoints
 
+from nearcast_cli.embedded import Endpoints
 from tests.leftovers import MARK, processes_left, wait_until_gone
 from tests.services import database_name, new_database, open_directory, redis_databases, running_servers
 

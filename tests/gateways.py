@@ -14,6 +14,7 @@ import pytest
 from google.protobuf.message import Message
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
+
 from nearcast.v1 import catalog_pb2, event_pb2, item_pb2, location_pb2, recommend_pb2, stats_pb2
 from nearcast_config.process import Gateway as GatewayConfig
 from nearcast_config.process import Keeper, Postgres, ProcessConfig, Redis
@@ -24,7 +25,6 @@ from nearcast_store.connection import RedisConnection
 from nearcast_store.postgres import Pool, open_pool
 from nearcast_store.tenants.postgres import PostgresTenantStore
 from nearcast_store.tenants.protocol import Role
-
 from tests.services import new_database
 
 T = TypeVar("T")
@@ -221,9 +221,10 @@ def make_config(dsn: str, redis_url: str, **gateway: Any) -> ProcessConfig:
 @asynccontextmanager
 async def running(
     start: Callable[[asyncio.Event, Callable[..., None]], Awaitable[None]],
+    stop: asyncio.Event | None = None,
 ) -> AsyncIterator[Any]:
     """A process as a task: it is ready inside and has stopped after; what it told when ready."""
-    stop = asyncio.Event()
+    stop = stop or asyncio.Event()
     told: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
 
     def tell(what: Any = None) -> None:
@@ -250,15 +251,18 @@ async def running(
 
 
 @asynccontextmanager
-async def running_gateway(config: ProcessConfig, tenants_dsn: str = "") -> AsyncIterator[Gateway]:
-    """A gateway, ready; tenants are made through `tenants_dsn` where its own way to Postgres may be cut."""
+async def running_gateway(
+    config: ProcessConfig, direct: ProcessConfig | None = None, stop: asyncio.Event | None = None
+) -> AsyncIterator[Gateway]:
+    """A gateway, ready. The test's own ways are `direct` where those of the gateway may be cut."""
+    direct = direct or config
     async with AsyncExitStack() as stack:
-        pool = await open_pool(tenants_dsn or config.postgres.dsn, 2, 5.0)
+        pool = await open_pool(direct.postgres.dsn, 2, 5.0)
         stack.push_async_callback(pool.close)
-        redis = RedisConnection(config.redis.geo_url)
+        redis = RedisConnection(direct.redis.geo_url)
         stack.push_async_callback(redis.close)
         addresses = await stack.enter_async_context(
-            running(lambda stop, tell: run_gateway(config, stop, tell))
+            running(lambda stop, tell: run_gateway(config, stop, tell), stop)
         )
         channel = await stack.enter_async_context(
             grpc.aio.insecure_channel(

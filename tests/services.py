@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import asyncpg
 import redis
+
 from nearcast_cli.embedded import EmbeddedServers, Endpoints
 
 # Test data need not survive a power cut, and many databases are made and dropped.

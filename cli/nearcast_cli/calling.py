@@ -8,11 +8,11 @@ import grpc
 from google.protobuf.message import Message
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
+
 from nearcast.v1.catalog_pb2_grpc import CatalogServiceStub
 from nearcast.v1.event_pb2_grpc import EventServiceStub
 from nearcast.v1.recommend_pb2_grpc import RecommendServiceStub
 from nearcast.v1.stats_pb2_grpc import StatsServiceStub
-
 from nearcast_cli.failure import CommandFailedError
 from nearcast_cli.finding import START, Target
 

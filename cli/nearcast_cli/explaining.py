@@ -48,14 +48,16 @@ def _of_stores(error: BaseException) -> CommandFailedError | None:
 
 
 def _of_processes(error: BaseException) -> CommandFailedError | None:
-    from nearcast_telemetry.endpoint import EndpointError
-
     from nearcast_cli.embedded.errors import EmbeddedError
+    from nearcast_telemetry.endpoint import EndpointError
+    from nearcast_town.backend import BackendRefusedError, BackendUnavailableError
 
     if isinstance(error, EmbeddedError):
         return CommandFailedError(str(error), reason=_reason_of(error))
     if isinstance(error, EndpointError) or type(error).__name__ == "PortInUseError":
         return CommandFailedError(str(error), reason="PORT_IN_USE")
+    if isinstance(error, BackendRefusedError | BackendUnavailableError):
+        return CommandFailedError(f"the town was turned away: {error}", reason=_reason_of(error))
     return None
 
 

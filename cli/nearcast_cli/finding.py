@@ -12,9 +12,8 @@ import click
 from nearcast_cli.failure import CommandFailedError
 
 if TYPE_CHECKING:
-    from nearcast_config.process import ProcessConfig
-
     from nearcast_cli.embedded import Instance
+    from nearcast_config.process import ProcessConfig
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 

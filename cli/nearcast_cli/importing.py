@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from grpc import StatusCode
+
 from nearcast.v1.catalog_pb2 import UpsertItemsRequest, UpsertItemsResponse
 from nearcast.v1.error_reason_pb2 import ErrorReason
-
 from nearcast_cli.calling import CallFailedError, Gateway
 from nearcast_cli.failure import CommandFailedError
 from nearcast_cli.rows import BadRow, Row, batches, read_rows

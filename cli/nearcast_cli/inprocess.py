@@ -1,4 +1,4 @@
-"""A whole nearcast in one process without a wire: the real rules, fold and sampler over memory, for simulation.
+"""A whole nearcast in one process without a wire: real rules, fold and sampler over memory, for simulation.
 
 Time is told, never read: whoever drives it says how late it is, and everything between an event and the next
 decision (the log, the fold, the epochs, the refresh) then happens in order, as it would across processes.
@@ -38,13 +38,13 @@ _MOST_RECORDS = 1_000_000
 
 
 class InProcess:
-    """Drives a town as a server would; see `open_in_process`."""
+    """A backend for a town; `open` it first."""
 
     def __init__(self, policy: Policy, start_s: float, seed: int) -> None:
         self._now_s = start_s
         self._policy = policy
         self._random = _seeded(seed)
-        clock: Callable[[], float] = lambda: self._now_s
+        clock = self._clock
         self._tenants = MemoryTenantStore(clock)
         self._feed = MemoryChangeFeed(clock)
         self._catalog = MemoryCatalogStore(self._feed)
@@ -62,6 +62,9 @@ class InProcess:
         self._refresh_at = start_s
         self._tenant_id = 0
         self._rewarding: set[int] = set()
+
+    def _clock(self) -> float:
+        return self._now_s
 
     async def open(self) -> None:
         """Make the tenant and read everything once."""

@@ -7,13 +7,12 @@ import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from nearcast_cli.inprocess import InProcess
 from nearcast_config.policy import Policy
 from nearcast_geo.point import Point
 from nearcast_town.report import Report
 from nearcast_town.simulate import START_S, run
 from nearcast_town.world import World
-
-from nearcast_cli.inprocess import InProcess
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,12 @@ import time
 from pathlib import Path
 
 import click
-from nearcast_geo.point import Point
 
 from nearcast_cli.embedded import running_instance
 from nearcast_cli.failure import CommandFailedError
 from nearcast_cli.finding import Server, Target
 from nearcast_cli.livetown import PACE, Clicks, TownReport, live, read_report
+from nearcast_geo.point import Point
 
 REPORT_NAME = "town.json"
 FRESH_S = 10.0
@@ -65,5 +65,10 @@ def clicks_line(clicks: Clicks) -> str:
     chance, best = clicks.expected_random / asked, clicks.expected_oracle / asked
     return (
         f"{clicks.clicks / asked:.3f} clicks per question, a random order {chance:.3f}, the best {best:.3f} "
-        f"(one-sided p = {clicks.p_value:.2g})"
+        f"({p_words(clicks.p_value)})"
     )
+
+
+def p_words(p_value: float) -> str:
+    """A probability that is too small to matter is not called nought."""
+    return f"one-sided p = {p_value:.2g}" if p_value >= 1e-99 else "one-sided p < 1e-99"

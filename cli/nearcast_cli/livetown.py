@@ -8,6 +8,8 @@ from pathlib import Path
 
 import grpc
 import msgspec
+
+from nearcast_cli.finding import Target
 from nearcast_geo.point import Point
 from nearcast_town.backend import BackendUnavailableError
 from nearcast_town.clock import WallClock
@@ -16,8 +18,6 @@ from nearcast_town.measure import Window, beats_random, total
 from nearcast_town.report import Report
 from nearcast_town.simulate import LivePace, run_live
 from nearcast_town.world import ITEM_PREFIX, World
-
-from nearcast_cli.finding import Target
 
 TOLD_EVERY_S = 1.0
 RETRY_S = 0.5

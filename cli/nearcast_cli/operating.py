@@ -6,12 +6,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import click
+
+from nearcast_cli.failure import CommandFailedError
 from nearcast_store.migration import require_schema
 from nearcast_store.policies.postgres import PostgresPolicyStore
 from nearcast_store.postgres import Pool, open_pool
 from nearcast_store.tenants.postgres import PostgresTenantStore
-
-from nearcast_cli.failure import CommandFailedError
 
 STATEMENT_S = 15.0
 

@@ -25,9 +25,9 @@ In a checkout every command works as `./nearcast â€¦`, installed as `nearcast â€
 (64-bit numbers are strings, every field without presence is written out), or plain facts where there is no
 message. Everything else goes to standard error.
 
-**Exit status.** 0 done; 1 failed, with a sentence on standard error, or with `--json` an object with `reason`,
-`message` and, where they are known, `field` and `advice`; 2 the command line was not understood; 130
-interrupted.
+**Exit status.** 0 done; 1 failed, with a sentence on standard error, or with `--json` an object with
+`reason`, `message` and, where they are known, `field` and `advice`; 2 the command line was not understood;
+130 interrupted.
 """
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from google.protobuf import json_format
+
 from nearcast.v1.item_pb2 import Item
 
 # The server takes 1 MiB a call; what is around the items needs little.

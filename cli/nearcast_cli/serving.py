@@ -49,11 +49,10 @@ async def _guarded(process: "ProcessConfig", body: Body) -> None:
 
 async def _check_schema(process: "ProcessConfig") -> None:
     """A Postgres that is away for the moment is no reason to end: the process itself waits for it."""
+    from nearcast_cli.operating import check_schema
     from nearcast_store.errors import StoreUnavailableError
     from nearcast_store.postgres import open_pool
     from nearcast_telemetry.logs import logger
-
-    from nearcast_cli.operating import check_schema
 
     pool = await open_pool(process.postgres.dsn, 1, process.postgres.command_timeout_s)
     try:

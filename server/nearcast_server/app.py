@@ -14,9 +14,27 @@ from grpc_health.v1 import health
 from grpc_health.v1.health import aio
 from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
 from grpc_reflection.v1alpha import reflection
+from prometheus_client import CollectorRegistry
+
 from nearcast_config.process import Gateway, ProcessConfig
 from nearcast_ledger.event import Durability
 from nearcast_ledger.requestid import RequestIds
+from nearcast_server.callers import KeyCallers
+from nearcast_server.cataloguing import Cataloguer
+from nearcast_server.health import Health, Needs, Probe
+from nearcast_server.listing import Lister
+from nearcast_server.listpages import ListPages
+from nearcast_server.recommending import Recommender
+from nearcast_server.recording import Recorder
+from nearcast_server.refreshing import Refresher
+from nearcast_server.reporting import Reporter
+from nearcast_server.rpc.catalog import CatalogService
+from nearcast_server.rpc.endpoint import Deadlines, Endpoint, InFlight
+from nearcast_server.rpc.event import EventService
+from nearcast_server.rpc.recommend import RecommendService
+from nearcast_server.rpc.service import Services, generic_handlers, methods
+from nearcast_server.rpc.stats import StatsService
+from nearcast_server.tenancy import Tenancies
 from nearcast_store.catalog.postgres import PostgresCatalogStore
 from nearcast_store.connection import RedisConnection, RedisDownError, RedisReplyError
 from nearcast_store.counting.postgres import PostgresCountStore
@@ -35,24 +53,6 @@ from nearcast_telemetry.metrics import (
     Metrics,
     render,
 )
-from prometheus_client import CollectorRegistry
-
-from nearcast_server.callers import KeyCallers
-from nearcast_server.cataloguing import Cataloguer
-from nearcast_server.health import Health, Needs, Probe
-from nearcast_server.listing import Lister
-from nearcast_server.listpages import ListPages
-from nearcast_server.recommending import Recommender
-from nearcast_server.recording import Recorder
-from nearcast_server.refreshing import Refresher
-from nearcast_server.reporting import Reporter
-from nearcast_server.rpc.catalog import CatalogService
-from nearcast_server.rpc.endpoint import Deadlines, Endpoint, InFlight
-from nearcast_server.rpc.event import EventService
-from nearcast_server.rpc.recommend import RecommendService
-from nearcast_server.rpc.service import Services, generic_handlers, methods
-from nearcast_server.rpc.stats import StatsService
-from nearcast_server.tenancy import Tenancies
 
 PROBE_EVERY_S = 1.0
 log = logger("gateway")

@@ -6,10 +6,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from hashlib import sha256
 
+from nearcast_server.errors import ForbiddenError, UnauthenticatedError
 from nearcast_store.errors import StoreUnavailableError
 from nearcast_store.tenants.protocol import Caller, TenantStore
-
-from nearcast_server.errors import ForbiddenError, UnauthenticatedError
 
 HEADER = "authorization"
 MOST_KEY_CHARS = 256

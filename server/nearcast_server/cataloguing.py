@@ -5,10 +5,9 @@ from dataclasses import dataclass
 
 from nearcast_catalogue.checking import Violation, check_id, check_item
 from nearcast_catalogue.item import Item
-from nearcast_store.catalog.protocol import CatalogStore, ItemPage, StoredItem, Verdict, WriteResult
-
 from nearcast_server.errors import InvalidRequestError, NotFoundError
 from nearcast_server.outcomes import OK, Outcome, refused
+from nearcast_store.catalog.protocol import CatalogStore, ItemPage, StoredItem, Verdict, WriteResult
 
 MOST_ITEMS = 500
 DEFAULT_PAGE_SIZE = 100

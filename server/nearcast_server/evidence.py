@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
 from nearcast_bandit.arrays import Floats, Integers
 from nearcast_bandit.evidence import EvidenceTable
 from nearcast_bandit.exposure import ExposureRule

@@ -1,9 +1,9 @@
 """What an item was drawn with: recomputed, because a draw is a pure function of what the slate knows."""
 
 import numpy as np
+
 from nearcast_bandit.draw import draw_betas
 from nearcast_bandit.posterior import sharpen
-
 from nearcast_server.recommending import Placed, Slate
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from grpc_health.v1 import health_pb2
 from grpc_health.v1.health import aio
+
 from nearcast_telemetry.logs import logger
 
 log = logger("gateway")

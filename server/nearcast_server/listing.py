@@ -5,12 +5,11 @@ from dataclasses import dataclass
 
 from nearcast_catalogue.eligibility import eligible
 from nearcast_ledger.nearbycursor import NearbyCursor
-from nearcast_store.index.protocol import GeoIndex, Hit
-
 from nearcast_server.asking import NearbyQuery
 from nearcast_server.limits import limit_of, radius_of
 from nearcast_server.paging import PAGE_LIFETIME_MS, bind, open_nearby_page
 from nearcast_server.tenancy import Tenancies, View
+from nearcast_store.index.protocol import GeoIndex, Hit
 
 
 @dataclass(frozen=True, slots=True)

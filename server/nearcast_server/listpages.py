@@ -1,7 +1,6 @@
 """Where a listing of the catalogue goes on: sealed, bound to tenant and query."""
 
 from nearcast_ledger.sealing import Seal, TokenInvalidError
-
 from nearcast_server.errors import InvalidRequestError
 from nearcast_server.tenancy import Tenancies
 

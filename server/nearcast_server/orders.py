@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+
 from nearcast_bandit.arrays import Floats, Integers
 from nearcast_bandit.posterior import posterior_mean
 from nearcast_bandit.scoring import weighted_scores
 from nearcast_config.policy import Feed
-from nearcast_store.index.protocol import Hit
-
 from nearcast_server.evidence import Beliefs
+from nearcast_store.index.protocol import Hit
 
 
 @dataclass(frozen=True, slots=True, eq=False)

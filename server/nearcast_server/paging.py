@@ -7,7 +7,6 @@ from nearcast_ledger.hashing import query_hash
 from nearcast_ledger.nearbycursor import NearbyCursor
 from nearcast_ledger.pagetoken import PageToken
 from nearcast_ledger.sealing import TokenInvalidError
-
 from nearcast_server.errors import InvalidRequestError
 from nearcast_server.tenancy import View
 

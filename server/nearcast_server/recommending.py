@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 import numpy as np
+
 from nearcast_bandit.arrays import Floats, Integers
 from nearcast_bandit.scoring import mean_scores, shuffle_order, top_k
 from nearcast_bandit.stream import request_seed
@@ -14,8 +15,6 @@ from nearcast_ledger.claims import Claims
 from nearcast_ledger.hashing import subject_hash
 from nearcast_ledger.pagetoken import MAX_SERVED, PageToken
 from nearcast_ledger.requestid import RequestIds
-from nearcast_store.index.protocol import GeoIndex, Hit
-
 from nearcast_server.asking import Person, RecommendQuery
 from nearcast_server.choosing import EXPLORE, Choice, choose_feed, eligible_feeds, explores
 from nearcast_server.errors import InvalidRequestError
@@ -26,6 +25,7 @@ from nearcast_server.orders import Candidates
 from nearcast_server.paging import PAGE_LIFETIME_MS, bind, open_slate_page
 from nearcast_server.tenancy import Tenancies, View
 from nearcast_server.visiting import Visit, resolve_visit
+from nearcast_store.index.protocol import GeoIndex, Hit
 
 MARKET = 0
 

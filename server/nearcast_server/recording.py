@@ -14,11 +14,10 @@ from nearcast_ledger.horizon import EventProblem, judge_attribution, judge_event
 from nearcast_ledger.identity import Identity, identity_of
 from nearcast_ledger.requestid import parse_uuid
 from nearcast_ledger.sealing import TokenInvalidError
-from nearcast_store.log.protocol import EventLog
-
 from nearcast_server.asking import Person
 from nearcast_server.outcomes import OK, Outcome, refused
 from nearcast_server.tenancy import Tenancies, View
+from nearcast_store.log.protocol import EventLog
 
 MOST_EVENTS = 500
 MOST_EVENT_BYTES = 16384

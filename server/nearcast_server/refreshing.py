@@ -4,15 +4,14 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+from nearcast_server.evidence import Learner
+from nearcast_server.orders import Order, orders_of
+from nearcast_server.tenancy import Tenancies, Tokens, View
 from nearcast_store.counting.protocol import CountStore
 from nearcast_store.errors import StoreError, StoreUnavailableError
 from nearcast_store.policies.protocol import Epoch, PolicyStore, Revision
 from nearcast_store.tenants.protocol import TenantStore
 from nearcast_telemetry.logs import logger
-
-from nearcast_server.evidence import Learner
-from nearcast_server.orders import Order, orders_of
-from nearcast_server.tenancy import Tenancies, Tokens, View
 
 KEEPER = "keeper"
 EPOCHS_KEPT_S = 86_400.0

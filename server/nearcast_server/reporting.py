@@ -8,13 +8,12 @@ from nearcast_bandit.posterior import Prior
 from nearcast_bandit.trials import trial_posterior
 from nearcast_catalogue.checking import check_id
 from nearcast_ledger.kinds import IMPRESSION
-from nearcast_store.catalog.protocol import CatalogStore
-from nearcast_store.counting.protocol import CountRow, CountStore
-
 from nearcast_server.choosing import ALL_MARKETS, EXPLORE, eligible_feeds
 from nearcast_server.errors import InvalidRequestError
 from nearcast_server.evidence import SECONDS_PER_HOUR, Beliefs, Learner
 from nearcast_server.tenancy import Tenancies, View
+from nearcast_store.catalog.protocol import CatalogStore
+from nearcast_store.counting.protocol import CountRow, CountStore
 
 MOST_ITEMS = 500
 DEFAULT_PAGE_SIZE = 20

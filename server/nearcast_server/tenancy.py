@@ -8,11 +8,10 @@ from nearcast_ledger.nearbycursor import NearbyCursors
 from nearcast_ledger.pagetoken import PageTokens
 from nearcast_ledger.rewardtoken import RewardTokens
 from nearcast_ledger.sessiontoken import SessionTokens
-from nearcast_store.policies.protocol import Epoch, Revision
-
 from nearcast_server.errors import UnavailableError
 from nearcast_server.evidence import Evidence
 from nearcast_server.orders import Order
+from nearcast_store.policies.protocol import Epoch, Revision
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,8 @@ from hashlib import blake2b
 
 from nearcast_ledger.sealing import TokenInvalidError
 from nearcast_ledger.sessiontoken import SessionToken
-from nearcast_store.policies.protocol import Epoch
-
 from nearcast_server.tenancy import View
+from nearcast_store.policies.protocol import Epoch
 
 SESSION_BYTES = 16
 

@@ -8,7 +8,26 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from prometheus_client import CollectorRegistry
+from redis.asyncio import Redis
+
 from nearcast_config.process import ProcessConfig
+from nearcast_statskeeper import heartbeat
+from nearcast_statskeeper.consumer import Appetite, Consumer
+from nearcast_statskeeper.jobs.forgetting import forget_tombstones
+from nearcast_statskeeper.jobs.partitioning import plan_partitions
+from nearcast_statskeeper.jobs.pruning import prune_changes
+from nearcast_statskeeper.jobs.publishing import publish_epochs
+from nearcast_statskeeper.jobs.schedule import Schedule
+from nearcast_statskeeper.jobs.sweeping import sweep_items
+from nearcast_statskeeper.jobs.trimming import trim_log
+from nearcast_statskeeper.leadership import Leadership
+from nearcast_statskeeper.pacing import pause_until
+from nearcast_statskeeper.persisting import PARTS, Persistence
+from nearcast_statskeeper.rebuilding import rebuild_redis
+from nearcast_statskeeper.relaying import Relay
+from nearcast_statskeeper.roster import Roster
+from nearcast_statskeeper.vitals import Vitals
 from nearcast_store.catalog.postgres import PostgresCatalogStore
 from nearcast_store.changes.postgres import PostgresChangeFeed
 from nearcast_store.counting.partitions import Partitions
@@ -31,25 +50,6 @@ from nearcast_telemetry.metrics import (
     Metrics,
     render,
 )
-from prometheus_client import CollectorRegistry
-from redis.asyncio import Redis
-
-from nearcast_statskeeper import heartbeat
-from nearcast_statskeeper.consumer import Appetite, Consumer
-from nearcast_statskeeper.jobs.forgetting import forget_tombstones
-from nearcast_statskeeper.jobs.partitioning import plan_partitions
-from nearcast_statskeeper.jobs.pruning import prune_changes
-from nearcast_statskeeper.jobs.publishing import publish_epochs
-from nearcast_statskeeper.jobs.schedule import Schedule
-from nearcast_statskeeper.jobs.sweeping import sweep_items
-from nearcast_statskeeper.jobs.trimming import trim_log
-from nearcast_statskeeper.leadership import Leadership
-from nearcast_statskeeper.pacing import pause_until
-from nearcast_statskeeper.persisting import PARTS, Persistence
-from nearcast_statskeeper.rebuilding import rebuild_redis
-from nearcast_statskeeper.relaying import Relay
-from nearcast_statskeeper.roster import Roster
-from nearcast_statskeeper.vitals import Vitals
 
 # A fold or a sweep may take longer than a statement of the gateway, and nobody waits for it.
 STATEMENT_S = 30.0

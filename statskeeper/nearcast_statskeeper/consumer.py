@@ -5,6 +5,11 @@ from dataclasses import dataclass
 from time import perf_counter
 
 from nearcast_ledger.kinds import IMPRESSION
+from nearcast_statskeeper.folding import Plan, events_in, plan
+from nearcast_statskeeper.pacing import Clock
+from nearcast_statskeeper.roster import Roster
+from nearcast_statskeeper.sifting import Sifted, fold_sifted
+from nearcast_statskeeper.tally import Tally
 from nearcast_store.counting.protocol import CountStore
 from nearcast_store.errors import DataRefusedError
 from nearcast_store.log.protocol import EventSource, Record
@@ -18,12 +23,6 @@ from nearcast_telemetry.metrics import (
     KEEPER_LOG_OLDEST_SECONDS,
     Metrics,
 )
-
-from nearcast_statskeeper.folding import Plan, events_in, plan
-from nearcast_statskeeper.pacing import Clock
-from nearcast_statskeeper.roster import Roster
-from nearcast_statskeeper.sifting import Sifted, fold_sifted
-from nearcast_statskeeper.tally import Tally
 
 log = logger("keeper.consumer")
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import msgspec
+
 from nearcast_ledger.claims import Claims
 from nearcast_ledger.event import AcceptedEvent, Entry
 from nearcast_ledger.horizon import FUTURE_TOLERANCE_S, HORIZON_HOURS

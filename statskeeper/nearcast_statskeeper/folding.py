@@ -6,12 +6,11 @@ from dataclasses import dataclass, field, replace
 from nearcast_ledger.event import AcceptedEvent, Entry, Unlearned
 from nearcast_ledger.identity import Identity, identity_of, implied_impression
 from nearcast_ledger.kinds import IMPRESSION
+from nearcast_statskeeper.faults import DeadReason, Fault, fault_of_entry, fault_of_event
 from nearcast_store.counting.protocol import Batch, DeadLetter, LedgerRow, ShardProgress
 from nearcast_store.counting.tallying import one_of_each
 from nearcast_store.log.codec import encode_entry
 from nearcast_store.log.protocol import Record
-
-from nearcast_statskeeper.faults import DeadReason, Fault, fault_of_entry, fault_of_event
 
 MOST_DELIVERIES = 8
 _LONGEST_DETAIL = 500

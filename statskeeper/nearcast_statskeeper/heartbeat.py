@@ -2,9 +2,8 @@
 
 from collections.abc import Awaitable, Callable
 
-from nearcast_store.tenants.protocol import TenantStore
-
 from nearcast_statskeeper.pacing import Clock
+from nearcast_store.tenants.protocol import TenantStore
 
 PROCESS = "keeper"
 INTERVAL_S = 1.0

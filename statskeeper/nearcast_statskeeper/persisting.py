@@ -5,12 +5,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from nearcast_statskeeper.pacing import Backoff, Pause
+from nearcast_statskeeper.vitals import Vitals
 from nearcast_store.errors import StoreError
 from nearcast_telemetry.logs import Log, logger
 from nearcast_telemetry.metrics import KEEPER_FAILURES, Metrics
-
-from nearcast_statskeeper.pacing import Backoff, Pause
-from nearcast_statskeeper.vitals import Vitals
 
 Part = Literal["schema", "consumer", "relay", "jobs", "heartbeat"]
 PARTS: tuple[Part, ...] = get_args(Part)

@@ -2,11 +2,10 @@
 
 from collections.abc import Callable
 
+from nearcast_statskeeper.relaying import IndexWriter, refill
 from nearcast_store.changes.protocol import ChangeFeed
 from nearcast_store.relay.applying import StaleRelayError
 from nearcast_store.tenants.protocol import TenantStore
-
-from nearcast_statskeeper.relaying import IndexWriter, refill
 
 ATTEMPTS = 5
 

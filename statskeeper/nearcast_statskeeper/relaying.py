@@ -5,6 +5,10 @@ from collections.abc import AsyncIterable, Sequence
 from typing import Protocol
 
 from nearcast_catalogue.item import ServedItem
+from nearcast_statskeeper.leadership import Leadership
+from nearcast_statskeeper.pacing import Clock
+from nearcast_statskeeper.roster import Roster
+from nearcast_statskeeper.tally import Tally
 from nearcast_store.changes.protocol import Change, ChangeFeed
 from nearcast_store.relay.applying import StaleRelayError
 from nearcast_telemetry.logs import logger
@@ -14,11 +18,6 @@ from nearcast_telemetry.metrics import (
     KEEPER_RELAY_REFILLS,
     Metrics,
 )
-
-from nearcast_statskeeper.leadership import Leadership
-from nearcast_statskeeper.pacing import Clock
-from nearcast_statskeeper.roster import Roster
-from nearcast_statskeeper.tally import Tally
 
 log = logger("keeper.relay")
 

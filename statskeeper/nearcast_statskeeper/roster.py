@@ -3,10 +3,9 @@
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 
+from nearcast_statskeeper.pacing import Clock
 from nearcast_store.policies.protocol import PolicyStore, Revision
 from nearcast_store.tenants.protocol import TenantStore
-
-from nearcast_statskeeper.pacing import Clock
 
 TENANTS_STALE_S = 1.0
 REVISION_STALE_S = 5.0

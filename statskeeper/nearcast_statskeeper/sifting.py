@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from nearcast_store.counting.protocol import Batch, CountStore, DeadLetter, LedgerRow
-from nearcast_store.errors import DataRefusedError
-
 from nearcast_statskeeper.faults import DeadReason, Fault
 from nearcast_statskeeper.folding import Plan, dead_event
+from nearcast_store.counting.protocol import Batch, CountStore, DeadLetter, LedgerRow
+from nearcast_store.errors import DataRefusedError
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import msgspec
 import pytest
+
 from nearcast_cli.embedded import Endpoints, StateDirectory
 from nearcast_cli.house.furnishing import furnish, playground_policy
 from nearcast_cli.operating import open_records
 from nearcast_config.policytext import default_policy
-
 from tests.acceptance.running import answer, nearcast
 
 

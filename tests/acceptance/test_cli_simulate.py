@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import pytest
+
 from nearcast_cli.livetown import TownReport, read_report, tell, write_report
 from nearcast_geo.point import Point
 from nearcast_town.measure import Meter
 from nearcast_town.report import Report
-
 from tests.acceptance.running import answer, nearcast
 
 

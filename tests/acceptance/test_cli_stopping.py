@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from nearcast_cli.embedded import Endpoints
 
+from nearcast_cli.embedded import Endpoints
 from tests.acceptance.running import Up, alive, answer, eventually, nearcast
 
 ITEM = json.dumps({"item_id": "kept", "locations": [{"latitude": 59.91, "longitude": 10.75}]})

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
+
 from nearcast_catalogue.checking import MAX_VERSION
 from nearcast_catalogue.hours import OpeningInterval, WeeklyHours
 from nearcast_catalogue.item import Item, Place, Tag

@@ -5,6 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Iterable, Sequence
 
 import pytest
+
 from nearcast_ledger.event import AcceptedEvent, Unlearned
 from nearcast_ledger.kinds import APPLY, IMPRESSION, SAVE, VIEW
 from nearcast_store.counting.memory import MemoryCountStore
@@ -19,7 +20,6 @@ from nearcast_store.counting.protocol import (
     ShardProgress,
 )
 from nearcast_store.postgres import open_pool
-
 from tests.conformance.ledger_rows import HOUR_MS, MIDNIGHT_MS, Day, claims, learned, row, uuid7
 
 Store = MemoryCountStore | PostgresCountStore

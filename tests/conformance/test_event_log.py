@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
 import pytest
+
 from nearcast_ledger.event import Durability
 from nearcast_store.connection import RedisConnection
 from nearcast_store.log.memory import MemoryEventLog
@@ -12,7 +13,6 @@ from nearcast_store.log.protocol import EventLog, EventSource, Record
 from nearcast_store.log.redis import RedisEventLog
 from nearcast_store.log.source import RedisEventSource
 from nearcast_store.redis_client import open_client
-
 from tests.acceptedevents import entry
 
 TENANTS = [1, 2]

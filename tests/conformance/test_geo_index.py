@@ -4,6 +4,7 @@ import math
 from collections.abc import AsyncIterator
 
 import pytest
+
 from nearcast_catalogue.item import ServedItem
 from nearcast_geo.point import Point
 from nearcast_store.changes.protocol import Change
@@ -13,7 +14,6 @@ from nearcast_store.index.protocol import Found
 from nearcast_store.index.redis import RedisGeoIndex
 from nearcast_store.redis_client import open_client
 from nearcast_store.relay.applying import RedisIndexWriter
-
 from tests.servedworlds import seen, served
 
 TENANT, OTHER = 1, 2

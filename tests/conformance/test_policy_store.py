@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import asyncpg
 import msgspec
 import pytest
+
 from nearcast_config.policy import Feed, Kind, Policy, Radius, Scenario
 from nearcast_config.policytext import default_policy
 from nearcast_store.errors import DataRefusedError, SchemaError, StoreError
@@ -16,7 +17,6 @@ from nearcast_store.policies.protocol import Epoch
 from nearcast_store.policies.shares import Shares
 from nearcast_store.postgres import open_pool
 from nearcast_store.tenants.postgres import PostgresTenantStore
-
 from tests.conftest import FixedClock
 
 DAY_S = 86_400.0

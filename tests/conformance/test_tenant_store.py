@@ -6,12 +6,12 @@ from typing import Any, cast
 
 import asyncpg
 import pytest
+
 from nearcast_store.errors import DataRefusedError
 from nearcast_store.postgres import open_pool
 from nearcast_store.tenants.memory import MemoryTenantStore
 from nearcast_store.tenants.postgres import PostgresTenantStore
 from nearcast_store.tenants.protocol import Role
-
 from tests.conftest import FixedClock
 
 Store = MemoryTenantStore | PostgresTenantStore

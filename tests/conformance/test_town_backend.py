@@ -9,6 +9,7 @@ from itertools import count
 
 import numpy as np
 import pytest
+
 from nearcast_cli.inprocess import InProcess
 from nearcast_config.policytext import default_policy
 from nearcast_geo.point import Point
@@ -24,7 +25,6 @@ from nearcast_town.baselines import (
 from nearcast_town.grpc_backend import GrpcBackend
 from nearcast_town.simulate import START_S
 from nearcast_town.streets import offset
-
 from tests.gateways import make_config, running_gateway, running_keeper
 from tests.services import new_database
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 import pytest
+
 from nearcast_cli.reference import commands, reference
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "commands.md"

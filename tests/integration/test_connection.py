@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from urllib.parse import urlsplit
 
 import pytest
+
 from nearcast_store.connection import RedisConnection, RedisDownError, RedisReplyError
 from nearcast_store.redis_address import RedisAddress, parse_address
 

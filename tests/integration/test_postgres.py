@@ -6,6 +6,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+
 from nearcast_store.errors import DataRefusedError, SchemaError, StoreUnavailableError
 from nearcast_store.leases import try_lease
 from nearcast_store.postgres import Pool, open_pool, translated

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+
 from nearcast_store.queries import nouns, queries
 
 STORE = Path(__file__).parents[2] / "store" / "nearcast_store"

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 
 import pytest
+
 from nearcast_geo.point import Point
 from nearcast_store import redis_keys
 from nearcast_store.changes.protocol import Change
@@ -11,7 +12,6 @@ from nearcast_store.errors import IndexUnavailableError
 from nearcast_store.index.redis import RedisGeoIndex
 from nearcast_store.redis_client import open_client
 from nearcast_store.relay.applying import RedisIndexWriter
-
 from tests.servedworlds import seen, served
 
 TENANT = 3

@@ -3,6 +3,8 @@
 from collections.abc import AsyncIterator
 
 import pytest
+from redis.asyncio import Redis
+
 from nearcast_catalogue.item import ServedItem
 from nearcast_geo.point import Point
 from nearcast_store import redis_keys
@@ -13,8 +15,6 @@ from nearcast_store.index.redis import RedisGeoIndex
 from nearcast_store.index.serving import unpack
 from nearcast_store.redis_client import open_client, run
 from nearcast_store.relay.applying import RedisIndexWriter, StaleRelayError
-from redis.asyncio import Redis
-
 from tests.servedworlds import in_batches, seen, served
 
 TENANT, OTHER = 3, 4

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+
 from nearcast_store.errors import SchemaError, StoreUnavailableError
 from nearcast_store.migration import migrate, migrations, pending, require_schema, snapshot
 

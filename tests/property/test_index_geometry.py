@@ -4,6 +4,7 @@ import random
 from collections.abc import AsyncIterator
 
 import pytest
+
 from nearcast_catalogue.item import ServedItem
 from nearcast_geo.distance import distance_m
 from nearcast_geo.point import Point, normalise
@@ -14,7 +15,6 @@ from nearcast_store.index.protocol import Found, GeoIndex
 from nearcast_store.index.redis import RedisGeoIndex
 from nearcast_store.redis_client import open_client
 from nearcast_store.relay.applying import RedisIndexWriter
-
 from tests.servedworlds import brute_force, in_batches, random_crowd, random_point, random_world, served
 
 TENANT = 7

@@ -5,6 +5,7 @@ from random import Random
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from nearcast_ledger.kinds import position_bucket
 from nearcast_ledger.requestid import RequestIds, is_uuid7, uuid7_ms
 

@@ -6,6 +6,7 @@ from uuid import UUID
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from nearcast_ledger.claims import Claims
 from nearcast_ledger.keyring import Keyring, SigningKey
 from nearcast_ledger.nearbycursor import NearbyCursor, NearbyCursors

@@ -3,10 +3,10 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from nearcast_ledger.claims import Claims
 from nearcast_ledger.event import AcceptedEvent, Durability, Entry, Unlearned
 from nearcast_store.log.codec import decode_entry, encode_entry
-
 from tests.acceptedevents import claims, entry
 
 TENANT = 12

@@ -5,12 +5,12 @@ from typing import TypeVar
 
 import grpc
 from google.protobuf.field_mask_pb2 import FieldMask
+
 from nearcast.v1 import catalog_pb2, event_pb2, item_pb2, location_pb2, outcome_pb2, person_pb2, recommend_pb2
 from nearcast.v1.catalog_pb2_grpc import CatalogServiceStub
 from nearcast.v1.event_pb2_grpc import EventServiceStub
 from nearcast.v1.recommend_pb2_grpc import RecommendServiceStub
 from nearcast_geo.point import Point
-
 from nearcast_town.backend import (
     Ask,
     BackendRefusedError,

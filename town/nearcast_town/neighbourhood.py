@@ -4,10 +4,10 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from nearcast_geo.distance import EARTH_RADIUS_M
-from nearcast_geo.point import Point
 from numpy.typing import NDArray
 
+from nearcast_geo.distance import EARTH_RADIUS_M
+from nearcast_geo.point import Point
 from nearcast_town.backend import TownItem
 
 Floats = NDArray[np.float64]

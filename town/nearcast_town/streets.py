@@ -4,10 +4,10 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from nearcast_geo.distance import EARTH_RADIUS_M
-from nearcast_geo.point import Point
 from numpy.typing import NDArray
 
+from nearcast_geo.distance import EARTH_RADIUS_M
+from nearcast_geo.point import Point
 from nearcast_town.constants import WorldConstants
 from nearcast_town.names import street_name
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from hashlib import blake2b
 
 import numpy as np
-from nearcast_geo.point import Point
 
+from nearcast_geo.point import Point
 from nearcast_town.backend import Ask, Person, TownItem
 from nearcast_town.constants import STANDARD, WorldConstants
 from nearcast_town.names import label

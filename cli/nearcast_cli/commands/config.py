@@ -10,6 +10,7 @@ from nearcast_cli.finding import config_option, json_option
 
 if TYPE_CHECKING:
     from msgspec import Struct
+
     from nearcast_config.problems import SettingProblem
 
 
@@ -26,11 +27,10 @@ def check(file: Path | None, as_json: bool) -> int:
 
     The exit status is 1 if there is any.
     """
+    from nearcast_cli.printing import print_json
     from nearcast_config.consistency import policy_warnings
     from nearcast_config.loading import load_file
     from nearcast_config.problems import SettingsError
-
-    from nearcast_cli.printing import print_json
 
     problems: tuple[SettingProblem, ...] = ()
     warnings: tuple[SettingProblem, ...] = ()
@@ -74,10 +74,10 @@ def _tell(
 def show(config_path: Path | None, as_json: bool) -> None:
     """Print the settings a process would start with: defaults, file and environment. Secrets are hidden."""
     from msgspec import to_builtins
-    from nearcast_config.loading import load_file
-    from nearcast_config.tomltext import write_toml
 
     from nearcast_cli.printing import print_json
+    from nearcast_config.loading import load_file
+    from nearcast_config.tomltext import write_toml
 
     settings = load_file(config_path, os.environ)
     document = _without_secrets(settings.process)
@@ -91,6 +91,7 @@ def show(config_path: Path | None, as_json: bool) -> None:
 
 def _without_secrets(process: "Struct") -> dict[str, object]:
     from msgspec import to_builtins
+
     from nearcast_config.declaration import settings_of
     from nearcast_telemetry.logs import HIDDEN
 

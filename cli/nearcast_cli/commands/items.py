@@ -15,7 +15,6 @@ from nearcast_cli.finding import Server, client_options, json_option
 if TYPE_CHECKING:
     from nearcast.v1.catalog_pb2 import DeleteItemsResponse
     from nearcast.v1.item_pb2 import Item
-
     from nearcast_cli.calling import Gateway
     from nearcast_cli.importing import Imported
 
@@ -90,12 +89,12 @@ def _progress(lines: IO[bytes], file: Path) -> Iterator["Callable[[Imported], No
 
 def _show_imported(done: "Imported") -> None:
     if done.refused:
-        from nearcast_cli.printing import print_table
-
         shown = done.refused[:MOST_ROWS_SHOWN]
         click.echo(f"{len(done.refused)} lines were refused:", err=True)
-        rows = [(str(row.line), row.item_id, row.field, row.reason, row.message) for row in shown]
-        print_table((">line", "item", "field", "reason", "message"), rows, to_stderr=True)
+        for row in shown:
+            # A table would cut what the reader needs most.
+            where = " ".join(filter(None, (row.item_id, row.field)))
+            click.echo(f"  line {row.line}: {row.reason} {where}: {row.message}", err=True)
         if len(shown) < len(done.refused):
             click.echo(f"… and {len(done.refused) - len(shown)} more; --json lists all.", err=True)
     replaced = done.written - done.created
@@ -155,8 +154,8 @@ def _all_items(gateway: "Gateway", show_expired: bool) -> "Iterator[Item]":
 def get(item_id: str, server: Server, as_json: bool) -> None:
     """Show one item as it is stored."""
     from google.protobuf.json_format import MessageToJson
-    from nearcast.v1.catalog_pb2 import GetItemRequest
 
+    from nearcast.v1.catalog_pb2 import GetItemRequest
     from nearcast_cli.calling import Gateway
     from nearcast_cli.printing import print_message
 
@@ -183,7 +182,6 @@ def list_(
 ) -> None:
     """List items in the order of their ids."""
     from nearcast.v1.catalog_pb2 import ListItemsRequest
-
     from nearcast_cli.calling import Gateway
     from nearcast_cli.printing import print_message, print_table
 
@@ -221,7 +219,6 @@ def delete(
 ) -> None:
     """Delete items; they are not shown any more within about a second."""
     from nearcast.v1.catalog_pb2 import DeleteItemsRequest
-
     from nearcast_cli.calling import Gateway
     from nearcast_cli.printing import print_message
 

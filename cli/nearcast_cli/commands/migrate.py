@@ -13,9 +13,8 @@ from nearcast_cli.finding import Database, database_options, json_option
 @json_option
 def command(check: bool, database: Database, as_json: bool) -> int:
     """Bring the database to the schema of this version; safe to run again, and by several at once."""
-    from nearcast_store.migration import migrate, pending
-
     from nearcast_cli.printing import print_json
+    from nearcast_store.migration import migrate, pending
 
     dsn = database.find()
     names = asyncio.run(pending(dsn) if check else migrate(dsn))

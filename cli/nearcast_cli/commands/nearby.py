@@ -20,7 +20,6 @@ def command(server: Server, as_json: bool, **options: Any) -> None:
     """What is near LAT LON, nearest first; nothing is drawn or learned."""
     from nearcast.v1.location_pb2 import LatLng
     from nearcast.v1.recommend_pb2 import NearbyRequest
-
     from nearcast_cli.calling import Gateway
     from nearcast_cli.printing import print_message
 

@@ -39,10 +39,9 @@ def apply(
     What the file leaves out has its default. Gateways follow within a second or two; the same policy again
     changes nothing.
     """
+    from nearcast_cli.printing import print_json
     from nearcast_config.consistency import policy_warnings
     from nearcast_config.policytext import load_policy_text
-
-    from nearcast_cli.printing import print_json
 
     text = sys.stdin.read() if str(file) == "-" else file.read_text("utf-8")
     policy = load_policy_text(text, str(file))
@@ -79,9 +78,9 @@ def _author() -> str:
 def show(tenant: str, database: Database, as_json: bool) -> None:
     """Print the policy in force as TOML, ready to be changed and applied."""
     from msgspec import to_builtins
-    from nearcast_config.policytext import policy_to_toml
 
     from nearcast_cli.printing import print_json
+    from nearcast_config.policytext import policy_to_toml
 
     revision = asyncio.run(_show(database.find(), tenant))
     if as_json:

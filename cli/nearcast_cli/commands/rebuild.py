@@ -26,9 +26,8 @@ def redis(
     Each index is built aside and then takes the place of the old one at once, so gateways go on answering. It
     may run beside a keeper.
     """
-    from nearcast_statskeeper.app import run_rebuild
-
     from nearcast_cli.printing import print_json
+    from nearcast_statskeeper.app import run_rebuild
 
     process = database.process({"redis.geo_url": redis_url})
     require_dsn(process, database.state)

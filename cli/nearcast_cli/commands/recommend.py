@@ -88,7 +88,6 @@ def _show(response: "RecommendResponse", tokens: bool) -> None:
 
 def _summary(response: "RecommendResponse") -> str:
     from nearcast.v1.recommend_pb2 import DegradedReason
-
     from nearcast_cli.printing import distance
 
     age_s = response.stats_age.seconds + response.stats_age.nanos / 1e9

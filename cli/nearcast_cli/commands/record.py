@@ -45,7 +45,6 @@ def command(
     Without one it is stored and not learned from.
     """
     from nearcast.v1.event_pb2 import Event, RecordEventsRequest
-
     from nearcast_cli.calling import Gateway
 
     if not tokens and not options["item_id"]:
@@ -77,7 +76,6 @@ def _new_event_id() -> str:
 
 def _show(kind: str, event_id: str, response: "RecordEventsResponse", as_json: bool) -> None:
     from nearcast.v1.event_pb2 import Durability
-
     from nearcast_cli.printing import print_message
 
     if as_json:

@@ -9,11 +9,10 @@ from nearcast_cli.finding import Server, client_options, json_option
 from nearcast_cli.place import town_option
 
 if TYPE_CHECKING:
+    from nearcast_cli.livetown import TownReport
     from nearcast_config.policy import Policy
     from nearcast_geo.point import Point
     from nearcast_town.report import Report
-
-    from nearcast_cli.livetown import TownReport
 
 
 @click.command("simulate")
@@ -86,10 +85,10 @@ def _policy(path: Path | None) -> "Policy":
 
 
 def _show(reports: "list[Report]", as_json: bool) -> None:
+    from nearcast_cli.livesimulation import p_words
+    from nearcast_cli.printing import print_json
     from nearcast_town.measure import beats_random, total
     from nearcast_town.report import Summary
-
-    from nearcast_cli.printing import print_json
 
     summary = Summary(tuple(reports))
     test = beats_random(total(report.last for report in reports))
@@ -100,7 +99,7 @@ def _show(reports: "list[Report]", as_json: bool) -> None:
     click.echo(reports[0].text() if len(reports) == 1 else summary.text())
     click.echo(
         f"\nclicks in the last 20 %: {test.clicks}, a random order {test.expected:.0f} "
-        f"(one-sided p = {test.p_value:.2g})"
+        f"({p_words(test.p_value)})"
     )
 
 

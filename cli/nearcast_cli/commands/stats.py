@@ -26,7 +26,6 @@ def command(
     Without ids: the items with the most impressions.
     """
     from nearcast.v1.stats_pb2 import GetStatsRequest
-
     from nearcast_cli.calling import Gateway
     from nearcast_cli.printing import print_message
 

@@ -10,9 +10,8 @@ from nearcast_cli.finding import Server, client_options
 from nearcast_cli.place import town_option
 
 if TYPE_CHECKING:
-    from nearcast_geo.point import Point
-
     from nearcast_cli.finding import Target
+    from nearcast_geo.point import Point
 
 
 @click.command("town", hidden=True)
@@ -32,9 +31,8 @@ def command(
 
 
 async def _live_until_stopped(target: "Target", centre: "Point", seed: int, path: Path | None) -> None:
-    from nearcast_telemetry.signals import stop_on_signals
-
     from nearcast_cli.livetown import TownReport, live, write_report
+    from nearcast_telemetry.signals import stop_on_signals
 
     def told(report: TownReport) -> None:
         if path is not None:

@@ -36,12 +36,11 @@ def command(no_town: bool, town_at: "Point", state: Path, config_path: Path | No
 
     Everything is kept in the state directory and found again by the next start. Ctrl-C stops all of it.
     """
-    from nearcast_config.loading import load_file
-
     from nearcast_cli.house.house import open_house
     from nearcast_cli.house.plan import Plan
     from nearcast_cli.house.screen import Screen
     from nearcast_cli.printing import console
+    from nearcast_config.loading import load_file
 
     overrides = {key: settings[flag] for flag, key in SETTINGS.items()}
     loaded = load_file(config_path, os.environ, overrides)

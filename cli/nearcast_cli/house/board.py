@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 
-from nearcast.v1.stats_pb2 import ItemStats, KindStats
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from nearcast.v1.stats_pb2 import ItemStats, KindStats
 from nearcast_cli.house.figures import SERVICES, Figures
 from nearcast_cli.livesimulation import clicks_line
 

@@ -4,12 +4,11 @@ import os
 import sys
 from collections.abc import Mapping
 
-from nearcast_config.environment import variable_of
-
 from nearcast_cli.embedded import Endpoints, StateDirectory
 from nearcast_cli.house.plan import Plan, Ports
 from nearcast_cli.livesimulation import REPORT_NAME
 from nearcast_cli.processes import ChildSpec
+from nearcast_config.environment import variable_of
 
 GATEWAY, KEEPER, TOWN = "gateway", "keeper", "town"
 

@@ -8,15 +8,15 @@ from pathlib import Path
 import grpc
 from grpc_health.v1 import health_pb2
 from grpc_health.v1.health_pb2_grpc import HealthStub
+
 from nearcast.v1.location_pb2 import LatLng
 from nearcast.v1.recommend_pb2 import DegradedReason, RecommendRequest
 from nearcast.v1.recommend_pb2_grpc import RecommendServiceStub
 from nearcast.v1.stats_pb2 import GetStatsRequest, GetStatsResponse
 from nearcast.v1.stats_pb2_grpc import StatsServiceStub
-from nearcast_geo.point import Point
-
 from nearcast_cli.finding import Target
 from nearcast_cli.livetown import TownReport, read_report
+from nearcast_geo.point import Point
 
 SERVICES = ("CatalogService", "RecommendService", "EventService", "StatsService")
 ITEMS_READ = 100

@@ -4,17 +4,17 @@ import os
 from pathlib import Path
 
 import msgspec
-from nearcast_config.policy import Policy
-from nearcast_config.policytext import default_policy
-from nearcast_store.migration import migrate
-from nearcast_store.redis_client import open_client
-from nearcast_telemetry.logs import redact
 from redis.exceptions import RedisError
 
 from nearcast_cli.embedded import Endpoints, StateDirectory
 from nearcast_cli.failure import CommandFailedError
 from nearcast_cli.operating import Records, open_records
 from nearcast_cli.tenant import DEV_TENANT
+from nearcast_config.policy import Policy
+from nearcast_config.policytext import default_policy
+from nearcast_store.migration import migrate
+from nearcast_store.redis_client import open_client
+from nearcast_telemetry.logs import redact
 
 KEY_NAME = "dev.key"
 EPOCH_MINUTES = 1.0

@@ -1,10 +1,9 @@
 """What is said once everything runs: where it is, and what to copy."""
 
-from nearcast_geo.point import Point
-
 from nearcast_cli.checkout import command_name, find_checkout
 from nearcast_cli.finding import DEFAULT_STATE
 from nearcast_cli.house.plan import Plan, Ports
+from nearcast_geo.point import Point
 
 OSLO = Point(59.91, 10.75)
 

@@ -9,7 +9,6 @@ from types import FrameType
 
 import grpc
 import msgspec
-from nearcast_telemetry.signals import stop_on_signals
 
 from nearcast_cli.embedded import EmbeddedServers, Endpoints, StateDirectory, running_instance, write_instance
 from nearcast_cli.embedded.server import log_end
@@ -24,6 +23,7 @@ from nearcast_cli.house.ports import choose_ports
 from nearcast_cli.house.screen import Screen
 from nearcast_cli.livesimulation import REPORT_NAME
 from nearcast_cli.processes import ChildEvent, ChildSpec, Supervisor
+from nearcast_telemetry.signals import stop_on_signals
 
 LOOK_EVERY_S = 0.1
 READY_WITHIN_S = 120.0

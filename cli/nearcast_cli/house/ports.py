@@ -2,10 +2,9 @@
 
 import socket
 
-from nearcast_config.process import Gateway, Keeper, ProcessConfig
-
 from nearcast_cli.failure import CommandFailedError
 from nearcast_cli.house.plan import Ports
+from nearcast_config.process import Gateway, Keeper, ProcessConfig
 
 KEEPER_HOST = "127.0.0.1"
 

@@ -4,12 +4,12 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
-from nearcast_geo.point import Point
 from rich.console import Console
 from rich.live import Live
 
 from nearcast_cli.house.board import board, line
 from nearcast_cli.house.figures import Figures, Onlooker
+from nearcast_geo.point import Point
 
 TABLE_EVERY_S = 1.0
 LINE_EVERY_S = 5.0
@@ -78,9 +78,8 @@ def _true_rate(town_at: Point | None) -> Callable[[str], float] | None:
     """The hidden rates of the town, to be seen beside what is believed; None without a town."""
     if town_at is None:
         return None
-    from nearcast_town.world import World
-
     from nearcast_cli.livetown import SEED
+    from nearcast_town.world import World
 
     world = World(SEED, town_at)
     known: dict[str, float] = {}

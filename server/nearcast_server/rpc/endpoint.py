@@ -13,6 +13,7 @@ from time import perf_counter
 from typing import Any, Protocol
 
 from google.protobuf.message import DecodeError, Message
+
 from nearcast_server.errors import (
     FaultError,
     ForbiddenError,

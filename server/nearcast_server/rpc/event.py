@@ -4,6 +4,7 @@ import math
 
 import msgspec
 from google.protobuf.struct_pb2 import Struct, Value
+
 from nearcast.v1 import event_pb2
 from nearcast_catalogue.checking import Violation
 from nearcast_server.asking import Person
@@ -60,7 +61,7 @@ class EventService:
 
 
 def _bounded(answer: event_pb2.RecordEventsResponse) -> event_pb2.RecordEventsResponse:
-    """Every code and reason; where words for all of them are too much for a phone, only the first have any."""
+    """Every code and reason; where words for all are too much for a phone, only the first have any."""
     if answer.ByteSize() > MOST_ANSWER_BYTES:
         for result in answer.results[MOST_MESSAGES:]:
             result.outcome.ClearField("message")

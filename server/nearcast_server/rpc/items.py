@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.timestamp_pb2 import Timestamp
+
 from nearcast.v1 import item_pb2, location_pb2
 from nearcast_catalogue.checking import MAX_INTERVALS, MAX_PLACES, MAX_TAGS, Violation
 from nearcast_catalogue.hours import OpeningInterval, WeeklyHours

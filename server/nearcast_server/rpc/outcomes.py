@@ -1,6 +1,7 @@
 """Outcomes of entries, as the wire has them."""
 
 import grpc
+
 from nearcast.v1 import outcome_pb2
 from nearcast_server.outcomes import Outcome
 

@@ -3,6 +3,7 @@
 from copy import deepcopy
 
 from google.protobuf.internal.containers import RepeatedScalarFieldContainer
+
 from nearcast.v1 import person_pb2, recommend_pb2
 from nearcast_catalogue.checking import check_id
 from nearcast_catalogue.echo import printable

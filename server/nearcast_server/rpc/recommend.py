@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from google.protobuf.duration_pb2 import Duration
+
 from nearcast.v1 import recommend_pb2
 from nearcast_server.degrading import degraded
 from nearcast_server.explaining import drawn

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import grpc
 from google.protobuf.message import Message
+
 from nearcast.v1 import catalog_pb2, event_pb2, recommend_pb2, stats_pb2
 from nearcast_server.rpc.catalog import CatalogService
 from nearcast_server.rpc.endpoint import Endpoint, Handle, Method

@@ -7,6 +7,7 @@ from google.protobuf.any_pb2 import Any
 from google.protobuf.duration_pb2 import Duration
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
+
 from nearcast_catalogue.checking import Violation
 from nearcast_server.errors import (
     FaultError,

@@ -1,9 +1,8 @@
 """Forgets numbered changes that are too old to repair an index with."""
 
-from nearcast_store.changes.protocol import ChangeFeed
-
 from nearcast_statskeeper.jobs.schedule import Job
 from nearcast_statskeeper.pacing import Clock
+from nearcast_store.changes.protocol import ChangeFeed
 
 INTERVAL_S = 300.0
 

@@ -1,14 +1,13 @@
 """Publishes a policy epoch for every tenant that needs one."""
 
-from nearcast_store.counting.protocol import CountStore
-from nearcast_store.policies.protocol import PolicyStore
-from nearcast_telemetry.logs import logger
-from nearcast_telemetry.metrics import KEEPER_EPOCHS_PUBLISHED, Metrics
-
 from nearcast_statskeeper.epochs import is_due, next_epoch
 from nearcast_statskeeper.jobs.schedule import Job
 from nearcast_statskeeper.pacing import Clock
 from nearcast_statskeeper.roster import Roster
+from nearcast_store.counting.protocol import CountStore
+from nearcast_store.policies.protocol import PolicyStore
+from nearcast_telemetry.logs import logger
+from nearcast_telemetry.metrics import KEEPER_EPOCHS_PUBLISHED, Metrics
 
 log = logger("keeper.epochs")
 

@@ -4,13 +4,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 
-from nearcast_store.errors import StoreError
-from nearcast_telemetry.logs import logger
-from nearcast_telemetry.metrics import KEEPER_JOB_FAILURES, KEEPER_JOB_SECONDS, Metrics
-
 from nearcast_statskeeper.leadership import Leadership
 from nearcast_statskeeper.pacing import Clock
 from nearcast_statskeeper.tally import Tally
+from nearcast_store.errors import StoreError
+from nearcast_telemetry.logs import logger
+from nearcast_telemetry.metrics import KEEPER_JOB_FAILURES, KEEPER_JOB_SECONDS, Metrics
 
 log = logger("keeper.jobs")
 

@@ -1,10 +1,9 @@
 """Ends items whose time has come, so that the index lets go of them."""
 
-from nearcast_store.catalog.protocol import CatalogStore
-from nearcast_telemetry.metrics import KEEPER_ITEMS_EXPIRED, Metrics
-
 from nearcast_statskeeper.jobs.schedule import Job
 from nearcast_statskeeper.pacing import Clock
+from nearcast_store.catalog.protocol import CatalogStore
+from nearcast_telemetry.metrics import KEEPER_ITEMS_EXPIRED, Metrics
 
 
 def sweep_items(catalog: CatalogStore, interval_s: float, metrics: Metrics, clock: Clock) -> Job:

@@ -6,7 +6,6 @@ from dataclasses import replace
 from itertools import count
 
 from nearcast_catalogue.item import Item
-
 from nearcast_store.catalog.protocol import ItemPage, StoredItem, WriteResult
 from nearcast_store.catalog.writing import Kept, Writing, delete, write
 from nearcast_store.changes.memory import MemoryChangeFeed

@@ -5,7 +5,6 @@ from typing import Any
 from zlib import crc32
 
 from nearcast_catalogue.item import Item
-
 from nearcast_store.catalog.protocol import ItemPage, StoredItem, WriteResult
 from nearcast_store.catalog.rows import item_columns, kept_of, posting_columns, served_json
 from nearcast_store.catalog.writing import Kept, Writing, delete, end_of, write

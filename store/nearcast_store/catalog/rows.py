@@ -5,8 +5,8 @@ from typing import Any
 
 import msgspec
 from asyncpg import Record
-from nearcast_catalogue.item import Item, ServedItem
 
+from nearcast_catalogue.item import Item, ServedItem
 from nearcast_store.catalog.writing import Kept, body_of
 
 _decode_item = msgspec.json.Decoder(Item).decode

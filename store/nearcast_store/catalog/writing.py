@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 from hashlib import blake2b
 
 import msgspec
+
 from nearcast_catalogue.checking import MAX_VERSION
 from nearcast_catalogue.item import Item, ServedItem
 from nearcast_catalogue.posting import Posting, needs_new_posting
-
 from nearcast_store.catalog.protocol import StoredItem, Verdict, WriteResult
 
 _encode = msgspec.json.Encoder(order="sorted").encode

@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from nearcast_catalogue.item import ServedItem
-
 from nearcast_store.changes.protocol import Change, Refill
 
 _BATCH_ITEMS = 1000

@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from nearcast_catalogue.item import ServedItem
-
 from nearcast_store.catalog.rows import kept_of, served_of
 from nearcast_store.changes.protocol import Change, Refill
 from nearcast_store.postgres import Connection, Pool, affected

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Sequence
 
 from nearcast_ledger.identity import Identity
 from nearcast_ledger.kinds import IMPRESSION
-
 from nearcast_store.counting.protocol import (
     Batch,
     Changes,

@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from datetime import date, timedelta
 
 from nearcast_ledger.horizon import HORIZON_HOURS
-
 from nearcast_store.postgres import Connection, Pool
 from nearcast_store.queries import queries
 

@@ -10,8 +10,8 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import asyncpg
-from nearcast_ledger.kinds import IMPRESSION
 
+from nearcast_ledger.kinds import IMPRESSION
 from nearcast_store.counting.partitions import DAYS_AHEAD, DAYS_BACK, Partitions
 from nearcast_store.counting.protocol import (
     Batch,

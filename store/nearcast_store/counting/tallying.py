@@ -8,7 +8,6 @@ from nearcast_ledger.event import Unlearned
 from nearcast_ledger.identity import Identity
 from nearcast_ledger.kinds import IMPRESSION, position_bucket
 from nearcast_ledger.requestid import hour_bucket
-
 from nearcast_store.counting.protocol import LedgerRow
 
 

@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
+
 from nearcast_catalogue.item import Item
 from nearcast_geo.circle import POLAR_LATITUDE
 from nearcast_geo.distance import Floats, distances_m
 from nearcast_geo.point import Point
-from numpy.typing import NDArray
 
 
 class Measured:

@@ -5,11 +5,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
+
 from nearcast_catalogue.item import ServedItem
 from nearcast_geo.distance import EARTH_RADIUS_M, HALF_CIRCUMFERENCE_M, Floats, distances_m
 from nearcast_geo.point import Point
-from numpy.typing import NDArray
-
 from nearcast_store.index.protocol import Found, Hit
 
 # A chord is compared before the exact distance is; a millimetre covers the rounding between the two.

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import msgspec
+
 from nearcast_catalogue.item import ServedItem
 from nearcast_geo.point import Point
 

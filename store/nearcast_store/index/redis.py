@@ -4,12 +4,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
 from nearcast_catalogue.item import ServedItem
 from nearcast_geo.circle import SearchPlan, is_polar, search_plan
 from nearcast_geo.geohash import EDGE_MARGIN_M
 from nearcast_geo.point import Point
 from nearcast_geo.reach import BUCKETS, bucket_radius_m
-
 from nearcast_store import redis_keys
 from nearcast_store.connection import Command, RedisConnection, RedisDownError, RedisReplyError
 from nearcast_store.errors import IndexUnavailableError

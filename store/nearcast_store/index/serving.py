@@ -1,8 +1,8 @@
 """Served items as the index keeps them: packed, and unpacked once for as long as they stay the same."""
 
 import msgspec
-from nearcast_catalogue.item import ServedItem
 
+from nearcast_catalogue.item import ServedItem
 from nearcast_store.errors import StoreError
 
 _encoder = msgspec.msgpack.Encoder()

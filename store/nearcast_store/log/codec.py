@@ -3,6 +3,7 @@
 from uuid import UUID
 
 from google.protobuf.message import DecodeError
+
 from nearcast.log.v1 import entry_pb2
 from nearcast_ledger.claims import Claims
 from nearcast_ledger.event import AcceptedEvent, Durability, Entry, Unlearned

@@ -1,7 +1,6 @@
 """What a Redis promises of an append that it has answered."""
 
 from nearcast_ledger.event import Durability
-
 from nearcast_store.connection import RedisConnection, RedisReplyError
 from nearcast_store.errors import LogUnavailableError
 

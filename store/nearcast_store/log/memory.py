@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from nearcast_ledger.event import Durability, Entry
-
 from nearcast_store.log.protocol import Record
 
 

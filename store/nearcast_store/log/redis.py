@@ -5,7 +5,6 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from nearcast_ledger.event import Durability, Entry
-
 from nearcast_store import redis_keys
 from nearcast_store.connection import Command, RedisConnection, RedisReplyError, Reply
 from nearcast_store.errors import LogUnavailableError, StoreError

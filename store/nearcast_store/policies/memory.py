@@ -8,7 +8,6 @@ from dataclasses import replace
 from nearcast_config.policy import Policy
 from nearcast_config.policytext import default_policy, policy_from_json, policy_to_json
 from nearcast_ledger.keyring import Keyring
-
 from nearcast_store.errors import DataRefusedError
 from nearcast_store.policies.numbering import missing_numbers, revision_of
 from nearcast_store.policies.protocol import Epoch, Realm, Revision

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping
 
 from nearcast_config.policy import Policy
 from nearcast_ledger.kinds import BUILT_IN_KIND_NUMBERS
-
 from nearcast_store.policies.protocol import Realm, Revision
 
 Numbers = Mapping[Realm, Mapping[str, int]]

@@ -6,11 +6,11 @@ from collections import defaultdict
 from collections.abc import Callable
 
 from asyncpg import Record
+
 from nearcast_config.policy import Policy
 from nearcast_config.policytext import default_policy, policy_checksum, policy_from_json, policy_to_json
 from nearcast_config.problems import SettingsError
 from nearcast_ledger.keyring import Keyring
-
 from nearcast_store.errors import DataRefusedError, SchemaError
 from nearcast_store.policies.numbering import Numbers, missing_numbers, revision_of
 from nearcast_store.policies.protocol import Epoch, Realm, Revision

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 
 from nearcast_ledger.horizon import HORIZON_HOURS
 from nearcast_ledger.keyring import Keyring, SigningKey
-
 from nearcast_store.errors import StoreError
 
 REPLAY_WINDOW_HOURS = 48

@@ -3,11 +3,11 @@
 from collections.abc import AsyncIterable, Iterator, Sequence
 from contextlib import contextmanager
 
-from nearcast_catalogue.item import ServedItem
 from redis.asyncio import Redis
 from redis.asyncio.client import Pipeline
 from redis.exceptions import RedisError, WatchError
 
+from nearcast_catalogue.item import ServedItem
 from nearcast_store import redis_keys
 from nearcast_store.changes.protocol import Change
 from nearcast_store.connection import Command

@@ -9,7 +9,6 @@ from nearcast_geo.circle import is_polar
 from nearcast_geo.geohash import clamp_for_redis
 from nearcast_geo.point import Point
 from nearcast_geo.reach import reach_bucket
-
 from nearcast_store import redis_keys
 from nearcast_store.connection import Command
 from nearcast_store.index.serving import UnreadableItemError, pack, unpack

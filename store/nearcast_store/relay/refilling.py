@@ -3,10 +3,10 @@
 import secrets
 from collections.abc import Sequence
 
-from nearcast_catalogue.item import ServedItem
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
+from nearcast_catalogue.item import ServedItem
 from nearcast_store import redis_keys
 from nearcast_store.connection import Command
 from nearcast_store.errors import IndexUnavailableError

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
+from prometheus_client import CollectorRegistry
+
 from nearcast_config.policy import Policy
 from nearcast_geo.point import Point
 from nearcast_ledger.event import Durability, Entry
@@ -36,8 +38,6 @@ from nearcast_store.policies.memory import MemoryPolicyStore
 from nearcast_store.tenants.memory import MemoryTenantStore
 from nearcast_store.tenants.protocol import Caller
 from nearcast_telemetry.metrics import SERVER_METRICS, Metrics
-from prometheus_client import CollectorRegistry
-
 from tests.gateways import Refusal
 
 DEADLINES = Deadlines(default_s=0.3, max_s=0.5)

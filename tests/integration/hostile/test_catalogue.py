@@ -8,9 +8,9 @@ import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
+
 from nearcast.v1 import catalog_pb2, item_pb2, location_pb2, outcome_pb2, stats_pb2
 from nearcast.v1.error_reason_pb2 import ErrorReason
-
 from tests.gateways import Gateway, Tenant, at, item
 from tests.integration.hostile.rows import Row, assert_unharmed, check_refused, params, refusal_of
 

@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 import pytest
 from google.protobuf.message import Message
+
 from nearcast.v1 import catalog_pb2
 from nearcast_store.tenants.protocol import Role
-
 from tests.gateways import PATHS, ROLES, Gateway, Refusal, Tenant, bearer, eventually, item, nearby
 from tests.integration.hostile.rows import assert_unharmed, assert_well_formed, refusal_of
 from tests.integration.hostile.test_wire import GOOD

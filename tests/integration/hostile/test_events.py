@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 import pytest
 from google.protobuf.struct_pb2 import Struct
 from google.protobuf.timestamp_pb2 import Timestamp
+
 from nearcast.v1 import event_pb2, outcome_pb2, person_pb2
 from nearcast.v1.error_reason_pb2 import ErrorReason
 from nearcast_ledger.claims import UNKNOWN_HASH, Claims
@@ -19,7 +20,6 @@ from nearcast_ledger.keyring import Keyring
 from nearcast_ledger.requestid import RequestIds
 from nearcast_ledger.rewardtoken import RewardTokens
 from nearcast_store.policies.postgres import PostgresPolicyStore
-
 from tests.gateways import Gateway, Tenant
 from tests.integration.hostile.rows import Row, assert_unharmed, check_refused, params
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.message import Message
-from nearcast.v1 import person_pb2, recommend_pb2
 
+from nearcast.v1 import person_pb2, recommend_pb2
 from tests.gateways import Gateway, Tenant, at, nearby, recommend
 from tests.integration.hostile.rows import Row, check_refused, params
 

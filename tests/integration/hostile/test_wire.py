@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 import grpc
 import pytest
 from google.protobuf.message import Message
+
 from nearcast.v1 import catalog_pb2, event_pb2, stats_pb2
 from nearcast_ledger.requestid import RequestIds
 from nearcast_store.errors import (
@@ -17,7 +18,6 @@ from nearcast_store.errors import (
     SchemaError,
     StoreUnavailableError,
 )
-
 from tests.gateways import (
     PATHS,
     Gateway,

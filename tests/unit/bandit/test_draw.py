@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
+from scipy import stats
+
 from nearcast_bandit.arrays import Floats, Integers
 from nearcast_bandit.draw import draw_betas
-from scipy import stats
 
 DRAWS = 200_000
 # One false alarm in a million for a Kolmogorov-Smirnov distance of exact draws.

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+
 from nearcast_bandit.draw import draw_betas
 from nearcast_bandit.normal import EDGES, HEIGHTS, TAIL_START, standard_normals
 from nearcast_bandit.stream import stream_keys

@@ -2,8 +2,9 @@ import math
 
 import numpy as np
 import pytest
-from nearcast_bandit.draw import draw_betas
 from scipy import stats
+
+from nearcast_bandit.draw import draw_betas
 
 DRAWS = 20_000_000
 BATCH = 50_000

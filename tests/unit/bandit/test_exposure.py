@@ -3,6 +3,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+
 from nearcast_bandit.arrays import Floats
 from nearcast_bandit.exposure import Buckets, ExposureRule, exposures
 

@@ -3,8 +3,9 @@ import sys
 from collections import Counter
 
 import pytest
-from nearcast_bandit.master import FeedArm, FeedShare, choose, feed_shares, session_unit
 from scipy import stats
+
+from nearcast_bandit.master import FeedArm, FeedShare, choose, feed_shares, session_unit
 
 SALT = b"salt of the feeds"
 ARMS = (

@@ -2,11 +2,12 @@ import math
 
 import numpy as np
 import pytest
+from scipy import stats
+
 from nearcast_bandit import normal
 from nearcast_bandit.arrays import Floats
 from nearcast_bandit.normal import EDGES, HEIGHTS, LAYERS, TAIL_START, standard_normals
 from nearcast_bandit.stream import stream_keys
-from scipy import stats
 
 DRAWS = 4_000_000
 

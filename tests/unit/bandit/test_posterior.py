@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from nearcast_bandit.posterior import Prior, posterior, posterior_mean, sharpen
 
 PRIOR = Prior(mean=0.02, strength=50)

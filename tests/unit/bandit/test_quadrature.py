@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
-from nearcast_bandit.quadrature import best_probabilities
 from scipy import integrate, stats
+
+from nearcast_bandit.quadrature import best_probabilities
 
 
 def best(*shapes: tuple[float, float]) -> np.ndarray:

@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
+from scipy import stats
+
 from nearcast_bandit.arrays import Integers
 from nearcast_bandit.draw import draw_betas
 from nearcast_bandit.scoring import mean_scores, shuffle_order, top_k, weighted_scores
 from nearcast_bandit.stream import request_seed
-from scipy import stats
 
 POSTINGS = np.arange(1000, 1040, dtype=np.int64)
 WEIGHTS = (1.0, 2.0, 5.0)

@@ -1,5 +1,7 @@
 import numpy as np
 import pytest
+from scipy import stats
+
 from nearcast_bandit.stream import (
     BLOCK_STEP,
     GOLDEN,
@@ -11,7 +13,6 @@ from nearcast_bandit.stream import (
     uniforms,
     words,
 )
-from scipy import stats
 
 SECRET = b"a secret of the deployment"
 POSTINGS = np.arange(100_000, dtype=np.int64)

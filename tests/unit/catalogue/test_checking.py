@@ -2,6 +2,7 @@ import math
 
 import msgspec
 import pytest
+
 from nearcast_catalogue.checking import MAX_REACH_M, Violation, check_id, check_item
 from nearcast_catalogue.hours import OpeningInterval, WeeklyHours
 from nearcast_catalogue.item import Item, Place, Tag

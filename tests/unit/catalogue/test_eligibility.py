@@ -1,5 +1,6 @@
 import msgspec
 import pytest
+
 from nearcast_catalogue.eligibility import Filter, eligible, reasons, why_not, within_reach
 from nearcast_catalogue.hours import OpeningInterval, WeeklyHours
 from nearcast_catalogue.item import Item, Place, ServedItem, Tag

@@ -1,6 +1,7 @@
 from datetime import UTC, datetime
 
 import pytest
+
 from nearcast_catalogue.hours import OpeningInterval, WeeklyHours, is_open, is_time_zone, minute_of_week
 
 MONDAY, FRIDAY, SATURDAY, SUNDAY = 0, 4, 5, 6

@@ -1,5 +1,6 @@
 import msgspec
 import pytest
+
 from nearcast_catalogue.hours import OpeningInterval, WeeklyHours
 from nearcast_catalogue.item import Item, Place, ServedItem, Tag
 from nearcast_catalogue.posting import ItemId, Posting, needs_new_posting

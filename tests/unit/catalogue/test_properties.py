@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from nearcast_catalogue.checking import check_item
 from nearcast_catalogue.echo import printable
 from nearcast_catalogue.eligibility import Filter, eligible

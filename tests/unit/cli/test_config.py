@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from nearcast_cli.main import run
 
 BAD = """

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 import pytest
 from click.testing import CliRunner
+
 from nearcast_cli.coordinates import Degrees, PlaceCommand
 
 

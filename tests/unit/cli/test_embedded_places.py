@@ -8,6 +8,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+
 from nearcast_cli.embedded import EmbeddedServers, Instance, StateDirectory, nobody, write_instance
 from nearcast_cli.embedded.binaries import find_postgres, find_redis, postgres_version
 from nearcast_cli.embedded.errors import (

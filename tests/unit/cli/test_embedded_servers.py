@@ -12,6 +12,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 import redis
+
 from nearcast_cli.embedded import EmbeddedServers, Endpoints, running_instance
 from nearcast_cli.embedded.errors import (
     BrokenDataError,
@@ -20,7 +21,6 @@ from nearcast_cli.embedded.errors import (
     VersionMismatchError,
 )
 from nearcast_cli.embedded.state import take_lock
-
 from tests.services import open_directory
 
 QUICK = {"fsync": "off"}

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from nearcast_cli.embedded import Instance, StateDirectory, write_instance
 from nearcast_cli.failure import CommandFailedError
 from nearcast_cli.finding import Database, Server, Target

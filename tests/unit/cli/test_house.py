@@ -5,6 +5,8 @@ import socket
 from pathlib import Path
 
 import pytest
+from rich.console import Console
+
 from nearcast.v1.stats_pb2 import FeedStats, GetStatsResponse, ItemStats, KindCount, KindStats
 from nearcast_cli.embedded import Endpoints, StateDirectory
 from nearcast_cli.failure import CommandFailedError
@@ -17,7 +19,6 @@ from nearcast_cli.house.ports import choose_ports
 from nearcast_cli.house.screen import Pace
 from nearcast_config.loading import load_process
 from nearcast_geo.point import Point
-from rich.console import Console
 
 PORTS = Ports("127.0.0.1", 50051, 9464, 9465)
 
@@ -77,7 +78,7 @@ def test_the_board_has_the_most_promising_item_first_beside_the_truth() -> None:
     ],
 )
 def test_trouble_is_told(changes: dict[str, object], words: str) -> None:
-    figures = make_figures(**changes)
+    figures = make_figures(**changes)  # type: ignore[arg-type]
     assert words in rendered(figures)
     assert line(figures, 0.0).startswith(words)
 

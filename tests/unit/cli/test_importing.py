@@ -2,16 +2,16 @@
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import grpc
 import pytest
-from google.protobuf.any_pb2 import Any as Packed
 from google.protobuf.duration_pb2 import Duration
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
+
 from nearcast.v1.catalog_pb2 import GetItemRequest, GetItemResponse, ItemResult, UpsertItemsRequest
 from nearcast.v1.catalog_pb2 import UpsertItemsResponse as Answer
-from nearcast.v1.catalog_pb2_grpc import CatalogServiceServicer, add_CatalogServiceServicer_to_server
 from nearcast.v1.error_reason_pb2 import ERROR_REASON_LATITUDE_OUT_OF_RANGE
 from nearcast.v1.outcome_pb2 import Outcome
 from nearcast_cli.calling import CallFailedError, Gateway
@@ -22,28 +22,26 @@ from nearcast_cli.importing import PATIENCE_S, Imported, import_items
 Reply = Callable[[UpsertItemsRequest, grpc.ServicerContext], Answer]
 
 
-def away(context: grpc.ServicerContext, *details: object) -> None:
-    """End the call as a gateway does whose Postgres is away."""
-    status = Status(code=grpc.StatusCode.UNAVAILABLE.value[0], message="the record does not answer")
-    for detail in details:
-        packed = Packed()
-        packed.Pack(detail)  # type: ignore[arg-type]
-        status.details.append(packed)
-    context.set_trailing_metadata((("grpc-status-details-bin", status.SerializeToString()),))
-    context.abort(grpc.StatusCode.UNAVAILABLE, "the record does not answer")
-
-
 AWAY = (
     ErrorInfo(reason="STORE_UNAVAILABLE", domain="nearcast"),
     RetryInfo(retry_delay=Duration(seconds=2, nanos=500_000_000)),
 )
 
 
+def away(_request: UpsertItemsRequest, context: grpc.ServicerContext) -> Answer:
+    """End the call as a gateway does whose Postgres is away."""
+    status = Status(code=grpc.StatusCode.UNAVAILABLE.value[0], message="the record does not answer")
+    for detail in AWAY:
+        status.details.add().Pack(detail)
+    context.set_trailing_metadata((("grpc-status-details-bin", status.SerializeToString()),))
+    context.abort(grpc.StatusCode.UNAVAILABLE, "the record does not answer")
+
+
 def taken(request: UpsertItemsRequest, _context: grpc.ServicerContext) -> Answer:
     return Answer(results=[ItemResult(item_id=item.item_id, created=True) for item in request.items])
 
 
-class Catalog(CatalogServiceServicer):
+class Catalog:
     """Answers call by call; after the last reply everything is taken."""
 
     def __init__(self) -> None:
@@ -51,24 +49,32 @@ class Catalog(CatalogServiceServicer):
         self.calls: list[list[str]] = []
         self.keys: list[str] = []
 
-    def UpsertItems(self, request: UpsertItemsRequest, context: grpc.ServicerContext) -> Answer:
+    def handler(self) -> grpc.GenericRpcHandler:
+        methods: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
+            "UpsertItems": grpc.unary_unary_rpc_method_handler(
+                self.upsert, UpsertItemsRequest.FromString, Answer.SerializeToString
+            ),
+            "GetItem": grpc.unary_unary_rpc_method_handler(
+                self.get, GetItemRequest.FromString, GetItemResponse.SerializeToString
+            ),
+        }
+        return grpc.method_handlers_generic_handler("nearcast.v1.CatalogService", methods)
+
+    def upsert(self, request: UpsertItemsRequest, context: grpc.ServicerContext) -> Answer:
         self.calls.append([item.item_id for item in request.items])
         self.keys.append(str(dict(context.invocation_metadata()).get("authorization")))
         reply = self.replies.pop(0) if self.replies else taken
         return reply(request, context)
 
-    def GetItem(self, request: GetItemRequest, context: grpc.ServicerContext) -> GetItemResponse:
+    def get(self, request: GetItemRequest, context: grpc.ServicerContext) -> GetItemResponse:
         bad = BadRequest()
         bad.field_violations.add(field="item_id", description="must not be empty", reason="ID_LENGTH")
         bad.field_violations.add(field="read_mask", description="names nothing", reason="READ_MASK_INVALID")
         status = Status(code=3, message="the request is not valid")
-        for detail in (ErrorInfo(reason="ID_LENGTH", domain="nearcast"), bad):
-            packed = Packed()
-            packed.Pack(detail)
-            status.details.append(packed)
+        status.details.add().Pack(ErrorInfo(reason="ID_LENGTH", domain="nearcast"))
+        status.details.add().Pack(bad)
         context.set_trailing_metadata((("grpc-status-details-bin", status.SerializeToString()),))
         context.abort(grpc.StatusCode.INVALID_ARGUMENT, "the request is not valid")
-        return GetItemResponse()
 
 
 @pytest.fixture
@@ -79,7 +85,7 @@ def catalog() -> Catalog:
 @pytest.fixture
 def gateway(catalog: Catalog) -> Iterator[Gateway]:
     server = grpc.server(ThreadPoolExecutor(2), options=[("grpc.so_reuseport", 0)])
-    add_CatalogServiceServicer_to_server(catalog, server)
+    server.add_generic_rpc_handlers((catalog.handler(),))
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     with Gateway(Target(f"127.0.0.1:{port}", "nc_key")) as connected:
@@ -122,7 +128,7 @@ def test_all_lines_are_sent_with_the_key(gateway: Gateway, catalog: Catalog, wai
 def test_a_server_that_is_away_is_waited_for_as_long_as_it_asks(
     gateway: Gateway, catalog: Catalog, waiting: Waiting
 ) -> None:
-    catalog.replies = [lambda _request, context: away(context, *AWAY)] * 3  # type: ignore[list-item]
+    catalog.replies = [away] * 3
     assert run(gateway, waiting, 1).written == 1
     assert catalog.calls == [["i0"]] * 4
     assert len(waiting.pauses) == 3
@@ -130,7 +136,7 @@ def test_a_server_that_is_away_is_waited_for_as_long_as_it_asks(
 
 
 def test_patience_ends_with_what_was_imported(gateway: Gateway, catalog: Catalog, waiting: Waiting) -> None:
-    catalog.replies = [taken, *[lambda _request, context: away(context, *AWAY)] * 99]  # type: ignore[list-item]
+    catalog.replies = [taken, *[away] * 99]
     with pytest.raises(CommandFailedError, match="stopped after line 200, 200 items imported") as caught:
         run(gateway, waiting, 300)
     assert caught.value.reason == "STORE_UNAVAILABLE"

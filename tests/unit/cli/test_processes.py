@@ -8,6 +8,7 @@ from pathlib import Path
 from threading import Event, Thread
 
 import pytest
+
 from nearcast_cli.processes import Backoff, ChildSpec, Supervisor, spawn, stop
 
 FOREVER = "import signal; print('up', flush=True); signal.pause()"

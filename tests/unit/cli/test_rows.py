@@ -1,6 +1,7 @@
 """Lines of a file as items, and what is said of the others."""
 
 import pytest
+
 from nearcast.v1.item_pb2 import Item
 from nearcast_cli.rows import (
     MOST_BATCH_BYTES,

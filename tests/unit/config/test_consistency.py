@@ -1,6 +1,7 @@
 """What single ranges cannot say: each rule refuses its case, with the key and the consequence."""
 
 import pytest
+
 from nearcast_config.consistency import policy_warnings
 from nearcast_config.policytext import default_policy, load_policy_text
 from nearcast_config.problems import SettingsError

@@ -2,6 +2,7 @@
 
 import pytest
 from msgspec import inspect
+
 from nearcast_config.checking import admits
 from nearcast_config.declaration import REQUIRED, Setting, allowed, settings_of
 from nearcast_config.policy import Policy

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from msgspec import inspect
+
 from nearcast_config.checking import admits
 from nearcast_config.declaration import Setting, settings_of
 from nearcast_config.environment import variable_of

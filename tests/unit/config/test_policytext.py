@@ -6,6 +6,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from nearcast_config.policy import Policy
 from nearcast_config.policytext import (
     default_policy,

@@ -1,6 +1,7 @@
 import math
 
 import pytest
+
 from nearcast_geo.circle import BoundingBox, bounding_box, is_polar, search_plan
 from nearcast_geo.distance import EARTH_RADIUS_M, HALF_CIRCUMFERENCE_M, distance_m
 from nearcast_geo.geohash import EDGE_MARGIN_M, decode, encode

@@ -3,6 +3,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+
 from nearcast_geo.distance import EARTH_RADIUS_M, distance_m, distances_m
 from nearcast_geo.geohash import decode, encode
 from nearcast_geo.point import Point, normalise

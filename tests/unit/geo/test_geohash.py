@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from nearcast_geo.distance import distance_m
 from nearcast_geo.geohash import (
     CLAMPED_LATITUDE,

@@ -1,6 +1,7 @@
 import math
 
 import pytest
+
 from nearcast_geo.point import (
     LatitudeOutOfRangeError,
     LongitudeOutOfRangeError,

@@ -1,6 +1,7 @@
 import math
 
 import pytest
+
 from nearcast_geo.reach import BUCKETS, MAX_REACH_M, bucket_radius_m, reach_bucket
 
 

@@ -1,4 +1,5 @@
 import pytest
+
 from nearcast_geo.widening import widen
 
 

@@ -3,6 +3,7 @@
 from uuid import UUID, uuid4
 
 import pytest
+
 from nearcast_ledger.event import Unlearned
 from nearcast_ledger.horizon import EventProblem, judge_attribution, judge_event_id, judge_time
 from nearcast_ledger.requestid import RequestIds

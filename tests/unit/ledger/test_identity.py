@@ -5,6 +5,7 @@ from datetime import date
 from uuid import UUID
 
 import pytest
+
 from nearcast_ledger.claims import Claims
 from nearcast_ledger.event import AcceptedEvent, Unlearned
 from nearcast_ledger.identity import Identity, identity_of, implied_impression

@@ -1,6 +1,7 @@
 """Keys that could not be told apart, or are too weak, are refused; secrets stay hidden."""
 
 import pytest
+
 from nearcast_ledger.keyring import Keyring, SigningKey
 
 OLD, NEW = SigningKey(1, b"\1" * 32), SigningKey(2, b"\2" * 32)

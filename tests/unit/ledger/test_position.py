@@ -3,6 +3,7 @@
 from itertools import pairwise
 
 import pytest
+
 from nearcast_ledger.kinds import position_bucket
 
 

@@ -6,6 +6,7 @@ from itertools import pairwise
 from uuid import UUID, uuid4, uuid5
 
 import pytest
+
 from nearcast_ledger.requestid import (
     RequestIds,
     hour_bucket,

@@ -4,6 +4,7 @@ from dataclasses import replace
 from uuid import UUID
 
 import pytest
+
 from nearcast_ledger.claims import Claims
 from nearcast_ledger.keyring import Keyring, SigningKey
 from nearcast_ledger.rewardtoken import REWARD_TOKEN_CHARS, RewardTokens

@@ -3,6 +3,7 @@
 import re
 
 import pytest
+
 from nearcast_ledger.keyring import Keyring, SigningKey
 from nearcast_ledger.sealing import Seal, TokenInvalidError, sealed_chars
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+
 from nearcast_ledger.keyring import Keyring, SigningKey
 from nearcast_ledger.nearbycursor import NearbyCursor, NearbyCursors
 from nearcast_ledger.pagetoken import MAX_SERVED, PageToken, PageTokens

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from random import Random
 
 import msgspec
+
 from nearcast_catalogue.eligibility import Filter
 from nearcast_catalogue.item import Item, Place, ServedItem, Tag
 from nearcast_catalogue.posting import ItemId, Posting

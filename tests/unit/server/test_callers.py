@@ -4,12 +4,12 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
+
 from nearcast_server.callers import FRESH_S, KeyCallers
 from nearcast_server.errors import ForbiddenError, UnauthenticatedError
 from nearcast_store.errors import StoreUnavailableError
 from nearcast_store.tenants.memory import MemoryTenantStore
 from nearcast_store.tenants.protocol import Caller
-
 from tests.conftest import FixedClock
 
 

@@ -6,9 +6,9 @@ from random import Random
 from uuid import UUID
 
 import pytest
+
 from nearcast_config.policy import Exploration, Scenario
 from nearcast_server.choosing import choose_feed, eligible_feeds, explores
-
 from tests.unit.server.scene import (
     Scene,
     make_area,

@@ -3,10 +3,10 @@
 from dataclasses import replace
 
 import pytest
+
 from nearcast_config.policy import Freshness, Master
 from nearcast_server.degrading import KEEPER_SILENT_S, degraded
 from nearcast_server.tenancy import View
-
 from tests.unit.server.scene import NOW, make_epoch, make_policy, make_view, with_epochs
 
 VIEW = make_view(make_policy(freshness=Freshness(stats_stale_s=10.0), master=Master(epoch_minutes=15.0)))

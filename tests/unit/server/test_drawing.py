@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
+
 from nearcast_catalogue.eligibility import Filter
 from nearcast_config.policy import Draws, Exploration, Kind
 from nearcast_ledger.kinds import APPLY, IMPRESSION, SAVE, VIEW
 from nearcast_server.explaining import drawn
 from nearcast_server.recommending import Slate
-
 from tests.unit.server.scene import (
     NOW,
     Scene,

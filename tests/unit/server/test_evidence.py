@@ -5,12 +5,12 @@ from random import Random
 import msgspec
 import numpy as np
 import pytest
+
 from nearcast_bandit.exposure import Buckets, exposures
 from nearcast_config.policy import Exposure, Kind, Policy
 from nearcast_ledger.kinds import APPLY, IMPRESSION, SAVE, VIEW
 from nearcast_server.evidence import Beliefs, Evidence, Learner, exposure_rules
 from nearcast_store.counting.protocol import CountRow
-
 from tests.unit.server.scene import HOUR, NOW, make_count, make_policy, make_revision
 
 POSTINGS = list(range(1, 9))

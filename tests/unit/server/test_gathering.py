@@ -3,11 +3,11 @@
 import math
 
 import pytest
+
 from nearcast_catalogue.eligibility import Filter
 from nearcast_catalogue.hours import OpeningInterval, WeeklyHours
 from nearcast_config.policy import Scenario, Slate
 from nearcast_server.errors import InvalidRequestError, UnavailableError
-
 from tests.unit.server.scene import (
     NOW,
     Scene,

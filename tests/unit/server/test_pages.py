@@ -4,12 +4,12 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+
 from nearcast_config.policy import Exploration, Slate
 from nearcast_ledger.keyring import Keyring, SigningKey
 from nearcast_server.errors import InvalidRequestError
 from nearcast_server.paging import PAGE_LIFETIME_MS
 from nearcast_server.tenancy import Tokens
-
 from tests.unit.server.scene import (
     KEYRING,
     Scene,

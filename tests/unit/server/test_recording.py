@@ -5,6 +5,7 @@ from dataclasses import replace
 from uuid import UUID
 
 import pytest
+
 from nearcast_catalogue.checking import Violation
 from nearcast_config.policy import Attribution, Kind, Policy
 from nearcast_ledger.event import AcceptedEvent, Durability, Unlearned
@@ -15,7 +16,6 @@ from nearcast_server.errors import UnavailableError
 from nearcast_server.recording import MOST_EVENT_BYTES, Judged, Recorder, Report
 from nearcast_server.tenancy import Tokens
 from nearcast_store.log.memory import MemoryEventLog
-
 from tests.unit.server.scene import (
     KEYRING,
     NOW,

@@ -3,12 +3,12 @@
 from dataclasses import fields
 
 import pytest
+
 from nearcast_config.policy import Exploration, Scenario
 from nearcast_ledger.claims import UNKNOWN_HASH, Claims
 from nearcast_ledger.hashing import subject_hash
 from nearcast_ledger.requestid import uuid7_ms
 from nearcast_server.asking import Person
-
 from tests.unit.server.scene import (
     KEYRING,
     TENANT,

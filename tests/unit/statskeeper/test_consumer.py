@@ -2,6 +2,8 @@
 
 import pytest
 from msgspec.structs import replace
+from prometheus_client import CollectorRegistry
+
 from nearcast_config.policy import Kind, Policy
 from nearcast_ledger.event import AcceptedEvent
 from nearcast_ledger.kinds import IMPRESSION, SAVE, VIEW
@@ -11,8 +13,6 @@ from nearcast_store.errors import LogUnavailableError, StoreUnavailableError
 from nearcast_store.policies.memory import MemoryPolicyStore
 from nearcast_store.tenants.memory import MemoryTenantStore
 from nearcast_telemetry.metrics import KEEPER_METRICS, Metrics, render
-from prometheus_client import CollectorRegistry
-
 from tests.conftest import FixedClock
 from tests.unit.statskeeper.entries import TENANT, entry, impression, learned, unattributed, view
 from tests.unit.statskeeper.faults import FaultyCountStore, FaultyEventLog

@@ -4,6 +4,7 @@ from math import fsum
 
 import pytest
 from msgspec.structs import replace
+
 from nearcast_config.policy import Feed, Master, Policy, Scenario
 from nearcast_statskeeper.epochs import EVERYWHERE, eligible_sets, hours_by_market, is_due, next_epoch
 from nearcast_store.counting.protocol import FeedCount

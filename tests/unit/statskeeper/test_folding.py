@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+
 from nearcast_ledger.event import AcceptedEvent, Entry, Unlearned
 from nearcast_ledger.identity import Identity
 from nearcast_ledger.kinds import APPLY, IMPRESSION, SAVE, VIEW
@@ -13,7 +14,6 @@ from nearcast_statskeeper.folding import MOST_DELIVERIES, events_in, plan
 from nearcast_store.counting.protocol import Batch, ShardProgress
 from nearcast_store.log.codec import decode_entry
 from nearcast_store.log.protocol import Record
-
 from tests.unit.statskeeper.entries import (
     NOW_S,
     TENANT,

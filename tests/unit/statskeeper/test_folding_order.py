@@ -7,13 +7,13 @@ from typing import TypeVar
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from nearcast_ledger.event import AcceptedEvent
 from nearcast_ledger.kinds import APPLY, IMPRESSION, SAVE, VIEW
 from nearcast_statskeeper.folding import plan
 from nearcast_store.counting.memory import MemoryCountStore
 from nearcast_store.counting.protocol import CountRow, FeedCount
 from nearcast_store.log.protocol import Record
-
 from tests.unit.statskeeper.entries import TENANT, learned, record, unattributed
 
 Thing = TypeVar("Thing")

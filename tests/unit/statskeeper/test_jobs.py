@@ -5,6 +5,8 @@ from collections.abc import Sequence
 
 import pytest
 from msgspec.structs import replace
+from prometheus_client import CollectorRegistry
+
 from nearcast_catalogue.item import Item, Place
 from nearcast_catalogue.posting import ItemId
 from nearcast_config.policy import Feed, Policy, Scenario
@@ -26,8 +28,6 @@ from nearcast_store.policies.memory import MemoryPolicyStore
 from nearcast_store.policies.protocol import Epoch, Revision
 from nearcast_store.tenants.memory import MemoryTenantStore
 from nearcast_telemetry.metrics import DEAD_REASONS, JOBS, KEEPER_METRICS, Metrics, render
-from prometheus_client import CollectorRegistry
-
 from tests.conftest import FixedClock
 from tests.unit.statskeeper.entries import TENANT, every_kind_rewards, learned, record
 

@@ -4,11 +4,12 @@ import asyncio
 from collections.abc import Sequence
 
 import pytest
+from prometheus_client import CollectorRegistry
+
 from nearcast_statskeeper.persisting import PARTS, Persistence
 from nearcast_statskeeper.vitals import Vitals
 from nearcast_store.errors import StoreUnavailableError
 from nearcast_telemetry.metrics import KEEPER_FAILURES, KEEPER_METRICS, Metrics, render
-from prometheus_client import CollectorRegistry
 
 Outcome = bool | Exception
 

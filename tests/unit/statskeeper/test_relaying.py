@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from itertools import count
 
 import pytest
+from prometheus_client import CollectorRegistry
+
 from nearcast_catalogue.item import Item, Place
 from nearcast_catalogue.posting import ItemId
 from nearcast_statskeeper.leadership import Leadership
@@ -16,8 +18,6 @@ from nearcast_store.policies.memory import MemoryPolicyStore
 from nearcast_store.relay.applying import StaleRelayError
 from nearcast_store.tenants.memory import MemoryTenantStore
 from nearcast_telemetry.metrics import KEEPER_METRICS, Metrics, render
-from prometheus_client import CollectorRegistry
-
 from tests.conftest import FixedClock
 from tests.unit.statskeeper.indexes import MemoryIndexWriter
 from tests.unit.statskeeper.test_leadership import Lock

@@ -3,12 +3,12 @@
 from collections.abc import Awaitable, Callable
 
 import pytest
+from prometheus_client import CollectorRegistry
+
 from nearcast_statskeeper.jobs.schedule import RETRY_S, Job, Schedule
 from nearcast_statskeeper.leadership import Leadership
 from nearcast_store.errors import StoreUnavailableError
 from nearcast_telemetry.metrics import KEEPER_METRICS, Metrics
-from prometheus_client import CollectorRegistry
-
 from tests.conftest import FixedClock
 from tests.unit.statskeeper.test_leadership import Lock
 

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+
 from nearcast_telemetry.endpoint import MOST_CONNECTIONS, MOST_HEAD_BYTES, Endpoint, EndpointError
 
 

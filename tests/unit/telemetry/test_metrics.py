@@ -3,6 +3,8 @@
 import re
 
 import pytest
+from prometheus_client import CollectorRegistry
+
 from nearcast_telemetry.declaration import Metric
 from nearcast_telemetry.metrics import (
     KEEPER_EVENTS_DEAD,
@@ -14,7 +16,6 @@ from nearcast_telemetry.metrics import (
     Metrics,
     render,
 )
-from prometheus_client import CollectorRegistry
 
 EVERY = [*SERVER_METRICS, *KEEPER_METRICS]
 

@@ -5,6 +5,7 @@ import os
 import signal
 
 import pytest
+
 from nearcast_telemetry.signals import stop_on_signals
 
 

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from nearcast_town.backend import Ask, Person, TownEvent
 from nearcast_town.baselines import BaselineBackend, GreedyOrder, OracleOrder, RandomOrder, ThompsonOrder
 from nearcast_town.world import OSLO, World

@@ -1,6 +1,7 @@
 import asyncio
 
 import pytest
+
 from nearcast_town.clock import SimulatedClock, WallClock
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import grpc
 import numpy as np
 import pytest
+
 from nearcast.v1 import catalog_pb2, event_pb2, item_pb2, outcome_pb2, recommend_pb2
 from nearcast.v1.catalog_pb2_grpc import CatalogServiceServicer, add_CatalogServiceServicer_to_server
 from nearcast.v1.event_pb2_grpc import EventServiceServicer, add_EventServiceServicer_to_server

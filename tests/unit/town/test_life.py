@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from nearcast_town.backend import Person, Slate, SlateItem, TownEvent
 from nearcast_town.constants import STANDARD
 from nearcast_town.life import Act, Diary, Townsfolk

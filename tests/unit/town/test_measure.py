@@ -1,11 +1,12 @@
 import math
 
 import pytest
+from scipy import stats
+
 from nearcast_town.backend import Person, TownEvent
 from nearcast_town.life import Look
 from nearcast_town.measure import Meter, Window, beats_random, total
 from nearcast_town.truth import Stakes
-from scipy import stats
 
 STAKES = Stakes(candidates=80, oracle=1.0, random=0.4, random_variance=0.5)
 

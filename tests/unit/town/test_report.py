@@ -3,6 +3,7 @@ import math
 
 import numpy as np
 import pytest
+
 from nearcast_town.baselines import BaselineBackend, RandomOrder
 from nearcast_town.measure import Meter, Window
 from nearcast_town.plot import plot_lines, sparkline, thin

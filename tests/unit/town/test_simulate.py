@@ -3,6 +3,7 @@ from itertools import islice
 
 import numpy as np
 import pytest
+
 from nearcast_town.backend import BackendUnavailableError
 from nearcast_town.baselines import BaselineBackend, GreedyOrder, OracleOrder, RandomOrder, ThompsonOrder
 from nearcast_town.clock import SimulatedClock

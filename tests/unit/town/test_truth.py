@@ -3,6 +3,7 @@ from itertools import islice, permutations
 
 import numpy as np
 import pytest
+
 from nearcast_geo.distance import distance_m
 from nearcast_geo.point import Point
 from nearcast_town.backend import Slate, SlateItem

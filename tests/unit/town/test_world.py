@@ -4,6 +4,7 @@ from itertools import islice, pairwise
 
 import numpy as np
 import pytest
+
 from nearcast_geo.distance import distance_m, distances_m
 from nearcast_geo.point import Point, normalise
 from nearcast_town.constants import STANDARD
