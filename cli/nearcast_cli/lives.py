@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from multiprocessing.pool import Pool
 
 from nearcast_cli.inprocess import InProcess
 from nearcast_config.policy import Policy
@@ -29,11 +30,20 @@ class Life:
 def live_all(lives: Sequence[Life], jobs: int | None = None) -> Iterator[Report]:
     """The report of each, as it is finished."""
     workers = min(len(lives), jobs or os.cpu_count() or 1)
-    if workers == 1:
+    pool = _pool(workers) if workers > 1 else None
+    if pool is None:
         yield from map(live_once, lives)
         return
-    with multiprocessing.get_context("spawn").Pool(workers, _leave_interrupts_to_us) as pool:
+    with pool:
         yield from pool.imap_unordered(live_once, lives)
+
+
+def _pool(workers: int) -> Pool | None:
+    """None where the system has no shared memory for semaphores, as in a bare chroot."""
+    try:
+        return multiprocessing.get_context("spawn").Pool(workers, _leave_interrupts_to_us)
+    except (OSError, ImportError):
+        return None
 
 
 def live_once(life: Life) -> Report:
