@@ -21,8 +21,8 @@ create table api_keys (
     revoked_at  timestamptz
 );
 
--- Reward, page and session tokens are signed by the newest active key; an older one
--- verifies until it is retired.
+-- Reward, page and session tokens are signed by the newest active key that every process
+-- has had the time to read; an older one verifies until it is retired, and for a while after.
 create table signing_keys (
     tenant_id  integer not null references tenants,
     key_id     smallint not null check (key_id between 1 and 255),
@@ -67,8 +67,10 @@ create table policy_epochs (
     foreign key (tenant_id, policy_revision) references policy_revisions
 );
 
--- A sign of life, so that a gateway can say that nobody counts at the moment.
+-- A sign of life, so that a gateway can say that nobody counts at the moment, and since when
+-- something waits to be counted.
 create table heartbeats (
-    process text primary key,
-    beat_at timestamptz not null
+    process  text primary key,
+    beat_at  timestamptz not null,
+    fresh_at timestamptz not null
 );

@@ -39,7 +39,7 @@ create table events (
     primary key (tenant_id, identity_day, origin_id, posting, identity_kind)
 ) partition by range (identity_day);
 
--- The fold's only result: for learned events, how often each kind happened.
+-- The fold's result: for learned events, how often each kind happened.
 -- bucket = hour of the request id, in hours since the Unix epoch; a success counts in
 -- its impression's bucket.
 create table item_counts (
@@ -58,6 +58,23 @@ create table item_counts (
     primary key (tenant_id, posting, market, kind, bucket, position_bucket, feed, explore)
 );
 create index item_counts_changed on item_counts (tenant_id, changed_xid);
+
+-- Sums of item_counts, kept in the same transaction, so that nobody has to add up all of it.
+create table posting_totals (
+    tenant_id integer not null,
+    posting   bigint not null,
+    kind      smallint not null,
+    count     bigint not null check (count >= 0),
+    primary key (tenant_id, posting, kind)
+);
+create index posting_totals_by_count on posting_totals (tenant_id, kind, count desc, posting);
+
+create table kind_totals (
+    tenant_id integer not null,
+    kind      smallint not null,
+    count     bigint not null check (count >= 0),
+    primary key (tenant_id, kind)
+);
 
 -- One row per (epoch, session, feed): a trial, and whether it was rewarded.
 create table feed_trials (

@@ -74,6 +74,7 @@ create table feed_trials (
 create table heartbeats (
     process text not null,
     beat_at timestamp with time zone not null,
+    fresh_at timestamp with time zone not null,
     constraint heartbeats_pkey PRIMARY KEY (process)
 );
 
@@ -111,6 +112,14 @@ create table items (
 );
 CREATE INDEX items_expiring ON public.items USING btree (expires_at) WHERE ((expires_at IS NOT NULL) AND (deleted_at IS NULL));
 CREATE INDEX items_tombstones ON public.items USING btree (deleted_at) WHERE (deleted_at IS NOT NULL);
+
+create table kind_totals (
+    tenant_id integer not null,
+    kind smallint not null,
+    count bigint not null,
+    constraint kind_totals_pkey PRIMARY KEY (tenant_id, kind),
+    constraint kind_totals_count_check CHECK ((count >= 0))
+);
 
 create table log_positions (
     tenant_id integer not null,
@@ -161,6 +170,16 @@ create table policy_revisions (
 );
 
 create sequence posting_numbers;
+
+create table posting_totals (
+    tenant_id integer not null,
+    posting bigint not null,
+    kind smallint not null,
+    count bigint not null,
+    constraint posting_totals_pkey PRIMARY KEY (tenant_id, posting, kind),
+    constraint posting_totals_count_check CHECK ((count >= 0))
+);
+CREATE INDEX posting_totals_by_count ON public.posting_totals USING btree (tenant_id, kind, count DESC, posting);
 
 create table postings (
     tenant_id integer not null,

@@ -29,10 +29,11 @@ class _Hour:
 class EvidenceTable:
     """E and S of every row and kind; counts are added as they come, in any order, also for hours long past.
 
-    The rules, one for each kind, differ at most in how long successes take.
+    The rules, one for each kind, differ at most in how long successes take. `hour` is the one that runs now: what
+    lies before it is summed at once, so only few hours are ever held apart.
     """
 
-    def __init__(self, rules: Sequence[ExposureRule]) -> None:
+    def __init__(self, rules: Sequence[ExposureRule], hour: int) -> None:
         if len({(rule.position_curve, rule.half_life_hours) for rule in rules}) > 1:
             raise ValueError("the rules of all kinds must share position_curve and half_life_hours")
         self._rules = tuple(rules)
@@ -40,12 +41,17 @@ class EvidenceTable:
         self._unripe_rates = np.array([rule.unripe_per_hour for rule in rules])
         positions = np.arange(_POSITIONS_KNOWN)
         self._attention = attention(rules[0], positions).tolist() if rules else [1.0] * _POSITIONS_KNOWN
+        self._hour = hour
         self.clear()
+
+    @property
+    def open_hours(self) -> tuple[int, ...]:
+        """The hours held apart."""
+        return tuple(self._open)
 
     def clear(self) -> None:
         """Forget everything."""
         self._size = 0
-        self._hour: int | None = None
         self._kept = np.zeros(_FIRST_CAPACITY)
         self._unripe = np.zeros((len(self._rules), _FIRST_CAPACITY))
         self._succeeded = np.zeros((len(self._rules), _FIRST_CAPACITY))
@@ -54,7 +60,7 @@ class EvidenceTable:
 
     def add_impressions(self, row: int, bucket: int, position: int, count: int) -> None:
         """Count impressions of a row in an hour at a position (from 1); a negative count takes back."""
-        self._reach(row, bucket)
+        self._reach(row)
         shown = count * self._attention[min(max(position, 0), _POSITIONS_KNOWN - 1)]
         hour = self._open_hour(bucket)
         if hour is not None:
@@ -66,7 +72,7 @@ class EvidenceTable:
 
     def add_successes(self, row: int, bucket: int, kind: int, count: int) -> None:
         """Count successes of a kind, by the hour of the impression they are due to."""
-        self._reach(row, bucket)
+        self._reach(row)
         hour = self._open_hour(bucket)
         if hour is not None:
             hour.succeeded[kind, row] += count
@@ -76,8 +82,8 @@ class EvidenceTable:
     def at(self, now_hours: float) -> tuple[Floats, Floats]:
         """E and S by kind and row at that time; a time before the last one asked for is read as that."""
         self._advance(math.floor(now_hours))
-        hour = now_hours if self._hour is None else max(now_hours, self._hour)
-        passed = hour - (self._hour if self._hour is not None else hour)
+        hour = max(now_hours, self._hour)
+        passed = hour - self._hour
         kept = math.exp(-self._decay * passed)
         unripe = _fading(self._unripe_rates, passed)[:, None]
         exposures = self._kept[: self._size] * kept - self._unripe[:, : self._size] * unripe
@@ -90,7 +96,6 @@ class EvidenceTable:
 
     def _open_hour(self, bucket: int) -> _Hour | None:
         """Where an hour that has not ended is counted; None for one that has."""
-        assert self._hour is not None
         if bucket < self._hour:
             return None
         hour = self._open.get(bucket)
@@ -103,7 +108,6 @@ class EvidenceTable:
         """How much of an ended hour is left at the table's own hour; remembered until that moves on."""
         factors = self._left.get(bucket)
         if factors is None:
-            assert self._hour is not None
             factors = self._left[bucket] = self._factors_at(bucket, float(self._hour))
         return factors
 
@@ -114,7 +118,7 @@ class EvidenceTable:
 
     def _advance(self, hour: int) -> None:
         """Move the table's hour on and close what has ended by then."""
-        if self._hour is None or hour <= self._hour:
+        if hour <= self._hour:
             return
         passed = hour - self._hour
         self._kept *= math.exp(-self._decay * passed)
@@ -128,10 +132,8 @@ class EvidenceTable:
             self._unripe += counted.shown * unripe[:, None]
             self._succeeded += counted.succeeded * kept
 
-    def _reach(self, row: int, bucket: int) -> None:
+    def _reach(self, row: int) -> None:
         """Make room for a row."""
-        if self._hour is None:
-            self._hour = bucket
         self._size = max(self._size, row + 1)
         if self._size <= self._kept.size:
             return

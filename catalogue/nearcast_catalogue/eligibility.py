@@ -21,11 +21,6 @@ class Filter(msgspec.Struct, frozen=True):
     exclude_item_ids: frozenset[str] = frozenset()
 
 
-def why_not(served: ServedItem, wanted: Filter, now: float) -> Reason | None:
-    """Return the first reason to leave the item out, or None where it may be shown."""
-    return reasons(wanted, now)(served)
-
-
 def eligible(wanted: Filter, now: float) -> Callable[[ServedItem], bool]:
     """Return the test of one query at one moment, to be put to many items."""
     reason = reasons(wanted, now)
@@ -33,7 +28,7 @@ def eligible(wanted: Filter, now: float) -> Callable[[ServedItem], bool]:
 
 
 def reasons(wanted: Filter, now: float) -> Callable[[ServedItem], Reason | None]:
-    """Return `why_not` of one query at one moment, to be asked of many items."""
+    """Return what tells the first reason to leave an item out, or None; for one query at one moment."""
     asks_tags = bool(wanted.tags_any or wanted.tags_all or wanted.tags_none)
     is_open_now = _opening_at(now)
 

@@ -31,13 +31,8 @@ class WeeklyHours(msgspec.Struct, frozen=True, gc=False):
     intervals: tuple[OpeningInterval, ...] = ()
 
 
-def is_open(hours: WeeklyHours, unix_s: float) -> bool:
-    """Return whether it is open at that moment; the closing minute is closed."""
-    return is_open_at(hours, minute_of_week(hours.time_zone, unix_s))
-
-
 def is_open_at(hours: WeeklyHours, minute: int) -> bool:
-    """Return whether it is open at a local minute of the week, counted from Monday's midnight."""
+    """Return whether it is open at a local minute of the week; the closing minute is closed."""
     for interval in hours.intervals:
         since_opening = (minute - interval.day * DAY_MINUTES - interval.opens_minute) % WEEK_MINUTES
         if since_opening < interval.closes_minute - interval.opens_minute:

@@ -13,8 +13,9 @@ from nearcast.v1.catalog_pb2_grpc import CatalogServiceStub
 from nearcast.v1.event_pb2_grpc import EventServiceStub
 from nearcast.v1.recommend_pb2_grpc import RecommendServiceStub
 from nearcast.v1.stats_pb2_grpc import StatsServiceStub
+from nearcast_cli.checkout import command_name
 from nearcast_cli.failure import CommandFailedError
-from nearcast_cli.finding import START, Target
+from nearcast_cli.finding import Target, how_to_start
 
 Answer = TypeVar("Answer", bound=Message)
 DEADLINE_S = 15.0
@@ -22,10 +23,10 @@ LARGEST_ANSWER_BYTES = 64 * 1024 * 1024
 
 _ADVICE = {
     "MISSING_CREDENTIALS": "Give a key with --api-key or NEARCAST_API_KEY.",
-    "INVALID_API_KEY": "Check --api-key; make one with:  nearcast keys create",
-    "INSUFFICIENT_SCOPE": "Use a key with another role; make one with:  nearcast keys create --role operator",
-    "SCENARIO_UNKNOWN": "See the scenarios with:  nearcast policy show",
-    "KIND_UNKNOWN": "See the kinds with:  nearcast policy show",
+    "INVALID_API_KEY": "Check --api-key; make one with:  {nearcast} keys create",
+    "INSUFFICIENT_SCOPE": "Use a key of another role; make one with:  {nearcast} keys create --role operator",
+    "SCENARIO_UNKNOWN": "See the scenarios with:  {nearcast} policy show",
+    "KIND_UNKNOWN": "See the kinds with:  {nearcast} policy show",
 }
 
 
@@ -37,13 +38,13 @@ class CallFailedError(CommandFailedError):
         self.retry_after_s: float | None = None
         reason, field, violations = self._read(error)
         self.unreached = self.code is grpc.StatusCode.UNAVAILABLE and not reason
-        message, advice = error.details() or "", _ADVICE.get(reason, "")
+        message, advice = error.details() or "", _advice(reason)
         if violations:
             message, field = violations[0]["message"], violations[0]["field"]
             reason = violations[0]["reason"] or reason
-            advice = _ADVICE.get(reason, "")
+            advice = _advice(reason)
         if self.unreached:
-            message, reason, advice = f"nothing answers at {address}", "NO_SERVER", START
+            message, reason, advice = f"nothing answers at {address}", "NO_SERVER", how_to_start()
         elif self.code is grpc.StatusCode.UNAVAILABLE:
             advice = advice or "It is away for the moment; try again."
         details: dict[str, object] = {"code": self.code.name}
@@ -69,6 +70,10 @@ class CallFailedError(CommandFailedError):
                     for bad in BadRequest.FromString(detail.value).field_violations
                 ]
         return reason, field, violations
+
+
+def _advice(reason: str) -> str:
+    return _ADVICE.get(reason, "").format(nearcast=command_name())
 
 
 def _details(error: grpc.RpcError) -> list[Any]:

@@ -1,5 +1,6 @@
 """Whether nearcast runs from a checkout, and where that is."""
 
+import shlex
 from pathlib import Path
 
 
@@ -10,6 +11,8 @@ def find_checkout() -> Path | None:
 
 
 def command_name() -> str:
-    """What to type: the launcher where somebody stands in a checkout, else the installed command."""
+    """What to type: the checkout's launcher, by its path for who stands elsewhere; or what is installed."""
     root = find_checkout()
-    return "./nearcast" if root is not None and Path.cwd() == root else "nearcast"
+    if root is None:
+        return "nearcast"
+    return "./nearcast" if Path.cwd() == root else shlex.quote(str(root / "nearcast"))

@@ -2,9 +2,8 @@
 
 import errno
 
+from nearcast_cli.checkout import command_name
 from nearcast_cli.failure import CommandFailedError
-
-START_POSTGRES = "Check --postgres-dsn, or start everything in one place with:  nearcast up"
 
 
 def explain(error: BaseException) -> CommandFailedError | None:
@@ -38,7 +37,8 @@ def _of_stores(error: BaseException) -> CommandFailedError | None:
     message = redact(str(error))
     match error:
         case StoreUnavailableError():
-            return CommandFailedError(message, reason="STORE_UNAVAILABLE", advice=START_POSTGRES)
+            advice = f"Check --postgres-dsn, or start everything in one place with:  {command_name()} up"
+            return CommandFailedError(message, reason="STORE_UNAVAILABLE", advice=advice)
         case SchemaError():
             return CommandFailedError(message, reason="SCHEMA_MISMATCH")
         case IndexUnavailableError():

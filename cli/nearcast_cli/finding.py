@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
+from nearcast_cli.checkout import command_name
 from nearcast_cli.failure import CommandFailedError
 
 if TYPE_CHECKING:
     from nearcast_cli.embedded import Instance
+    from nearcast_config.policy import Policy
     from nearcast_config.process import ProcessConfig
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 DEFAULT_STATE = Path(".nearcast")
-START = "Start one with:  nearcast up   (in another terminal)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,12 @@ class Database:
         if not process.redis.geo_url:
             stores["redis.geo_url"] = instance.redis_url
         return load_process(self.config_path, os.environ, {**named, **stores})
+
+    def first_policy(self) -> "Policy | None":
+        """The policy of the settings file, which a tenant has before anybody applied one."""
+        from nearcast_config.loading import load_file
+
+        return load_file(self.config_path, os.environ).policy
 
 
 def state_option(command: Decorated) -> Decorated:
@@ -157,7 +164,8 @@ def require_dsn(process: "ProcessConfig", state: Path) -> str:
         f"no database is named, and no instance runs on {state}",
         reason="NO_DATABASE",
         field="postgres.dsn",
-        advice="Name one with --postgres-dsn, NEARCAST_POSTGRES__DSN or --config; or start:  nearcast up",
+        advice="Name one with --postgres-dsn, NEARCAST_POSTGRES__DSN or --config; or start:  "
+        f"{command_name()} up",
     )
 
 
@@ -173,6 +181,11 @@ def require_redis(process: "ProcessConfig") -> str:
     )
 
 
+def how_to_start() -> str:
+    """What to type where nothing runs."""
+    return f"Start one with:  {command_name()} up   (in another terminal)"
+
+
 def _instance(state: Path) -> "Instance | None":
     from nearcast_cli.embedded import running_instance
 
@@ -184,7 +197,7 @@ def _no_server(state: Path, *, is_starting: bool) -> CommandFailedError:
     return CommandFailedError(
         f"the instance of {state} {how}, and no --address or NEARCAST_ADDRESS names another",
         reason="NO_SERVER",
-        advice=START,
+        advice=how_to_start(),
     )
 
 
@@ -192,5 +205,5 @@ def _no_key(address: str) -> CommandFailedError:
     return CommandFailedError(
         f"no key for {address}",
         reason="MISSING_CREDENTIALS",
-        advice="Give one with --api-key or NEARCAST_API_KEY; make one with:  nearcast keys create",
+        advice=f"Give one with --api-key or NEARCAST_API_KEY; make one with:  {command_name()} keys create",
     )

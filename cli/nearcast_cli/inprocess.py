@@ -17,6 +17,8 @@ from nearcast_ledger.event import Durability
 from nearcast_ledger.requestid import RequestIds
 from nearcast_server.asking import Area, Person, RecommendQuery
 from nearcast_server.cataloguing import Cataloguer, Entry
+from nearcast_server.deciding import Decider
+from nearcast_server.errors import RequestError
 from nearcast_server.recommending import Recommender
 from nearcast_server.recording import Recorder, Report
 from nearcast_server.refreshing import KEEPER, Refresher
@@ -55,7 +57,7 @@ class InProcess:
         tenancies = Tenancies()
         request_ids = RequestIds(lambda: int(self._now_s * 1000), self._random)
         self._cataloguer = Cataloguer(self._catalog, clock)
-        self._recommender = Recommender(self._index, tenancies, clock, request_ids, self._random)
+        self._recommender = Recommender(self._index, tenancies, clock, Decider(request_ids, self._random))
         self._recorder = Recorder(self._log, tenancies, clock, "in-process", Durability.MEMORY)
         self._refresher = Refresher(tenancies, self._tenants, self._policies, self._counts, clock)
         self._applied = 0
@@ -103,7 +105,10 @@ class InProcess:
             explain=False,
             canonical=b"",
         )
-        slate = await self._recommender.recommend(self._tenant_id, query)
+        try:
+            slate = await self._recommender.recommend(self._tenant_id, query)
+        except RequestError as error:
+            raise BackendRefusedError(f"{error.reason}: {error}") from error
         return Slate(
             tuple(
                 SlateItem(placed.hit.served.item.item_id, placed.rank, placed.token) for placed in slate.items
@@ -125,11 +130,11 @@ class InProcess:
 
     async def _keep(self) -> None:
         """What keeper and refresher do between two decisions."""
-        await self._tenants.beat(KEEPER, self._now_s)
         records = await self._log.read([self._tenant_id], _MOST_RECORDS, 0)
         if records:
             await self._counts.fold(plan(records, self._rewards).batch)
             await self._log.acknowledge(records)
+        await self._tenants.beat(KEEPER, self._now_s, self._now_s)
         revision = await self._policies.current(self._tenant_id)
         latest = await self._policies.latest_epoch(self._tenant_id)
         if is_due(latest, revision, self._now_s):
@@ -147,7 +152,7 @@ class InProcess:
                 self._index.put(self._tenant_id, change.served)
             self._applied = change.sequence
 
-    def _rewards(self, _tenant_id: int, kind: int) -> bool:
+    def _rewards(self, _tenant_id: int, _revision: int, kind: int) -> bool:
         return kind in self._rewarding
 
 

@@ -7,13 +7,19 @@ import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.pool import Pool
+from traceback import format_exception
 
 from nearcast_cli.inprocess import InProcess
 from nearcast_config.policy import Policy
 from nearcast_geo.point import Point
+from nearcast_town.backend import BackendRefusedError
 from nearcast_town.report import Report
 from nearcast_town.simulate import START_S, run
 from nearcast_town.world import World
+
+
+class LifeEndedError(Exception):
+    """A life ended by a fault of ours; the message has the traceback of the process it was lived in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +41,7 @@ def live_all(lives: Sequence[Life], jobs: int | None = None) -> Iterator[Report]
         yield from map(live_once, lives)
         return
     with pool:
-        yield from pool.imap_unordered(live_once, lives)
+        yield from pool.imap_unordered(_live_apart, lives)
 
 
 def _pool(workers: int) -> Pool | None:
@@ -49,6 +55,16 @@ def _pool(workers: int) -> Pool | None:
 def live_once(life: Life) -> Report:
     """From the first question to the last."""
     return asyncio.run(_live(life))
+
+
+def _live_apart(life: Life) -> Report:
+    """In a process of its own, out of which an error that cannot be pickled would never come."""
+    try:
+        return live_once(life)
+    except BackendRefusedError:
+        raise
+    except Exception as error:  # noqa: BLE001 - told in full by the one that asked for this life
+        raise LifeEndedError(f"seed {life.seed}: {''.join(format_exception(error))}") from None
 
 
 async def _live(life: Life) -> Report:

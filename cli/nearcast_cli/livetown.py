@@ -82,23 +82,28 @@ def tell(report: Report, centre: Point, started_at: float) -> TownReport:
 
 
 async def live(
-    target: Target, centre: Point, seed: int, told: Callable[[TownReport], None], steps: int | None = None
+    target: Target,
+    centre: Point,
+    seed: int,
+    told: Callable[[TownReport], None],
+    steps: int | None = None,
+    pace: LivePace = PACE,
 ) -> TownReport:
     """Live for ever, or for so many questions; `told` hears about once a second how it goes."""
     started_at = time.time()
     world = World(seed, centre)
-    meter = PACE.meter(started_at)
+    meter = pace.meter(started_at)
     async with grpc.aio.insecure_channel(target.address) as channel:
         backend = GrpcBackend(channel, target.api_key)
         await _clear(backend, world)
-        clock = WallClock(started_at, PACE.time_scale, time.monotonic)
+        clock = WallClock(started_at, pace.real_scale, time.monotonic)
 
         def now() -> TownReport:
             return tell(Report.of(seed, meter), centre, started_at)
 
         telling = asyncio.create_task(_tell_often(now, told))
         try:
-            await run_live(world, backend, clock, meter, PACE, steps, f"live-{int(started_at)}")
+            await run_live(world, backend, clock, meter, pace, steps, f"live-{int(started_at)}")
         finally:
             telling.cancel()
             await asyncio.gather(telling, return_exceptions=True)

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 import click
 
+from nearcast_cli.checkout import command_name
 from nearcast_cli.failure import CommandFailedError
+from nearcast_config.policy import Policy
 from nearcast_store.migration import require_schema
 from nearcast_store.policies.postgres import PostgresPolicyStore
 from nearcast_store.postgres import Pool, open_pool
@@ -32,24 +34,24 @@ class Records:
             f"there is no tenant {slug}; known: {', '.join(sorted(known)) or 'none'}",
             reason="TENANT_UNKNOWN",
             field="tenant",
-            advice=f"Make it, with its first key:  nearcast keys create --tenant {slug}",
+            advice=f"Make it, with its first key:  {command_name()} keys create --tenant {slug}",
         )
 
 
 @asynccontextmanager
-async def open_records(dsn: str) -> AsyncIterator[Records]:
-    """The stores on a database whose schema fits."""
+async def open_records(dsn: str, first: Policy | None = None) -> AsyncIterator[Records]:
+    """The stores on a database whose schema fits; `first` becomes revision 1 of a tenant that has none."""
     pool = await open_pool(dsn, 2, STATEMENT_S, "nearcast cli")
     try:
         await check_schema(pool)
-        yield records_on(pool)
+        yield records_on(pool, first)
     finally:
         await pool.close()
 
 
-def records_on(pool: Pool) -> Records:
+def records_on(pool: Pool, first: Policy | None = None) -> Records:
     """The stores on a pool that the caller closes."""
-    return Records(PostgresTenantStore(pool, time.time), PostgresPolicyStore(pool))
+    return Records(PostgresTenantStore(pool, time.time), PostgresPolicyStore(pool, first=first))
 
 
 async def check_schema(pool: Pool) -> None:

@@ -63,7 +63,8 @@ def _section(path: str, command: click.Command) -> str:
         usage = " ".join(command.get_usage(context).removeprefix("Usage: ").split())
         lines += [f"```\n{usage}\n```", ""]
     lines += [_prose(command.help or ""), ""]
-    options = [_option(param, context) for param in command.params if isinstance(param, click.Option)]
+    shown = [param for param in command.params if isinstance(param, click.Option) and not param.hidden]
+    options = [_option(param, context) for param in shown]
     if options:
         lines += ["| Option | Meaning |", "|---|---|", *options, ""]
     return "\n".join(lines)

@@ -3,11 +3,9 @@
 from collections.abc import Iterator
 from itertools import pairwise
 
-from nearcast_config.policy import Policy
+from nearcast_config.policy import EXPLORE_FEED, Policy
 from nearcast_config.problems import SettingProblem, shown, unknown_name
 from nearcast_config.process import ProcessConfig
-
-EXPLORE_FEED = "explore"
 
 
 def process_problems(process: ProcessConfig) -> tuple[SettingProblem, ...]:

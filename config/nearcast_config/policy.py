@@ -199,7 +199,8 @@ class Scenario(Struct, frozen=True, forbid_unknown_fields=True):
     ] = None
 
 
-BUILT_IN_KINDS = ("impression", "view", "save", "apply")
+# The feed of the exploration share, which is always there and no policy names.
+EXPLORE_FEED = "explore"
 
 
 def _default_kinds() -> dict[Slug, Kind]:

@@ -1,4 +1,4 @@
-"""What the circle of a query needs: the box around it, and the searches that together miss nobody inside."""
+"""What the circle of a query needs: the searches that together miss nobody inside."""
 
 import math
 from dataclasses import dataclass
@@ -14,31 +14,6 @@ POLAR_LATITUDE = 85.0
 # needs a circle that touches the pole.
 _STAND_IN_LATITUDE = 84.0
 
-# A tenth of a millimetre: rounding never pushes a point of the circle out of its box.
-_BOX_MARGIN_DEGREES = 1e-9
-
-
-@dataclass(frozen=True, slots=True)
-class BoundingBox:
-    """Degrees, edges included; west > east when the box crosses the antimeridian."""
-
-    south: float
-    north: float
-    west: float
-    east: float
-
-    def longitudes(self) -> tuple[tuple[float, float], ...]:
-        """Return the one or two plain intervals of longitude."""
-        if self.west <= self.east:
-            return ((self.west, self.east),)
-        return ((self.west, 180.0), (-180.0, self.east))
-
-    def contains(self, point: Point) -> bool:
-        """Return whether a normalised point is in the box."""
-        if not self.south <= point.lat <= self.north:
-            return False
-        return any(west <= point.lon <= east for west, east in self.longitudes())
-
 
 @dataclass(frozen=True, slots=True)
 class SearchPlan:
@@ -51,20 +26,6 @@ class SearchPlan:
     redis_radius_m: float
     needs_redis: bool
     needs_polar: bool
-
-
-def bounding_box(center: Point, radius_m: float) -> BoundingBox:
-    """Return the smallest box, but for a hair, around a circle; with a pole in it, of all longitudes."""
-    arc = _arc_degrees(radius_m) + _BOX_MARGIN_DEGREES
-    south, north = center.lat - arc, center.lat + arc
-    if south <= -90.0 or north >= 90.0:
-        return BoundingBox(max(south, -90.0), min(north, 90.0), -180.0, 180.0)
-    ratio = math.sin(math.radians(arc)) / math.cos(math.radians(center.lat))
-    half_width = math.degrees(math.asin(min(ratio, 1.0))) + _BOX_MARGIN_DEGREES
-    west, east = center.lon - half_width, center.lon + half_width
-    return BoundingBox(
-        south, north, west + 360.0 if west < -180.0 else west, east - 360.0 if east >= 180.0 else east
-    )
 
 
 def search_plan(center: Point, radius_m: float) -> SearchPlan:

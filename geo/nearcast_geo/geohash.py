@@ -1,9 +1,5 @@
 """The cell that Redis keeps as the score of a member: 26 bits of latitude woven into 26 of longitude."""
 
-import numpy as np
-from numpy.typing import NDArray
-
-from nearcast_geo.distance import Floats
 from nearcast_geo.point import Point
 
 LATITUDE_LIMIT = 85.05112878
@@ -55,12 +51,6 @@ def decode(score: int) -> Point:
     return Point(_middle(row, LATITUDE_LIMIT), _middle(column, 180.0))
 
 
-def decode_many(scores: NDArray[np.int64]) -> tuple[Floats, Floats]:
-    """Return the latitudes and longitudes of many scores, equal to `decode` of each."""
-    rows, columns = _fold_many(scores), _fold_many(scores >> 1)
-    return _middles(rows, LATITUDE_LIMIT), _middles(columns, 180.0)
-
-
 def _spread(bits: int) -> int:
     for shift, mask in _SPREAD:
         bits = (bits | bits << shift) & mask
@@ -74,20 +64,7 @@ def _fold(bits: int) -> int:
     return bits
 
 
-def _fold_many(bits: NDArray[np.int64]) -> Floats:
-    bits = bits & 0x5555555555555555
-    for shift, mask in _FOLD:
-        bits = (bits | bits >> shift) & mask
-    return bits.astype(np.float64)
-
-
 def _middle(index: int, limit: float) -> float:
     low = -limit + index / STEPS * (2.0 * limit)
     high = -limit + (index + 1) / STEPS * (2.0 * limit)
-    return (low + high) / 2.0
-
-
-def _middles(indexes: Floats, limit: float) -> Floats:
-    low = -limit + indexes / STEPS * (2.0 * limit)
-    high = -limit + (indexes + 1.0) / STEPS * (2.0 * limit)
     return (low + high) / 2.0

@@ -7,6 +7,9 @@ from nearcast_ledger.event import Unlearned
 from nearcast_ledger.requestid import is_uuid7, uuid7_ms
 
 HORIZON_HOURS = 168
+# How long the log keeps what was folded, so that it can be folded again into a Postgres that came back from a
+# backup: whatever an event of the horizon needs must be kept for so much longer.
+REPLAY_WINDOW_HOURS = 24
 FUTURE_TOLERANCE_S = 300
 
 _MS_PER_HOUR = 3_600_000

@@ -1,4 +1,4 @@
-"""A tenant's signing keys: the newest signs, every one that is not retired verifies."""
+"""A tenant's signing keys: one signs, all verify."""
 
 from dataclasses import dataclass, field
 
@@ -22,7 +22,7 @@ class SigningKey:
 
 @dataclass(frozen=True, slots=True)
 class Keyring:
-    """The live keys of one tenant, newest last."""
+    """The keys of one tenant that verify; the last of them signs."""
 
     keys: tuple[SigningKey, ...]
 

@@ -37,9 +37,7 @@ class RequestIds:
 
     def _start(self, now_ms: int) -> None:
         self._last_ms = now_ms
-        self._last_random = int.from_bytes(self._random_bytes(_RANDOM_BYTES)) >> (
-            8 * _RANDOM_BYTES - _RANDOM_BITS
-        )
+        self._last_random = int.from_bytes(self._random_bytes(_RANDOM_BYTES)) >> _SPARE_BITS
 
     def _advance(self) -> None:
         """Stay in the last millisecond with a larger random part; borrow the next one when that is full."""

@@ -16,11 +16,13 @@ from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
 from grpc_reflection.v1alpha import reflection
 from prometheus_client import CollectorRegistry
 
+from nearcast_config.policy import Policy
 from nearcast_config.process import Gateway, ProcessConfig
 from nearcast_ledger.event import Durability
 from nearcast_ledger.requestid import RequestIds
 from nearcast_server.callers import KeyCallers
 from nearcast_server.cataloguing import Cataloguer
+from nearcast_server.deciding import Decider
 from nearcast_server.health import Health, Needs, Probe
 from nearcast_server.listing import Lister
 from nearcast_server.listpages import ListPages
@@ -85,19 +87,24 @@ class Addresses:
 
 
 async def run_gateway(
-    config: ProcessConfig, stop: asyncio.Event, ready: Callable[[Addresses], None] | None = None
+    config: ProcessConfig,
+    stop: asyncio.Event,
+    ready: Callable[[Addresses], None] | None = None,
+    *,
+    first_policy: Policy | None = None,
 ) -> None:
-    """Serve until told to stop; then let running calls end."""
+    """Serve until told to stop, then let running calls end; a tenant without a policy is given the first one."""
     registry = CollectorRegistry()
     metrics = Metrics(registry, SERVER_METRICS)
     async with AsyncExitStack() as stack:
-        stores = await _open_stores(config, stack)
+        stores = await _open_stores(config, stack, first_policy)
         tenancies = Tenancies()
         refresher = Refresher(tenancies, stores.tenants, stores.policies, stores.counts, time.time)
         callers = KeyCallers(stores.tenants, time.monotonic)
         stack.push_async_callback(callers.close)
+        stack.push_async_callback(refresher.close)
         servicer = aio.HealthServicer()
-        health_watch = Health(servicer, _probes(stores), _needs())
+        health_watch = Health(servicer, _probes(stores, refresher), _needs())
         in_flight = InFlight()
         services = _services(config, stores, tenancies, metrics)
         server, port = await _server(config.gateway, services, callers, in_flight, metrics, servicer)
@@ -119,7 +126,7 @@ async def run_gateway(
     log.info("gateway.stopped")
 
 
-async def _open_stores(config: ProcessConfig, stack: AsyncExitStack) -> Stores:
+async def _open_stores(config: ProcessConfig, stack: AsyncExitStack, first_policy: Policy | None) -> Stores:
     pool = await open_pool(config.postgres.dsn, config.postgres.pool_size, config.postgres.command_timeout_s)
     stack.push_async_callback(pool.close)
     index = RedisConnection(config.redis.geo_url, command_timeout_s=config.redis.command_timeout_s)
@@ -140,7 +147,7 @@ async def _open_stores(config: ProcessConfig, stack: AsyncExitStack) -> Stores:
         events,
         PostgresCatalogStore(pool),
         PostgresCountStore(pool),
-        PostgresPolicyStore(pool),
+        PostgresPolicyStore(pool, first=first_policy),
         PostgresTenantStore(pool),
     )
 
@@ -154,7 +161,7 @@ def _services(config: ProcessConfig, stores: Stores, tenancies: Tenancies, metri
     return Services(
         CatalogService(Cataloguer(stores.catalog, clock), ListPages(tenancies)),
         RecommendService(
-            Recommender(index, tenancies, clock, request_ids, secrets.token_bytes),
+            Recommender(index, tenancies, clock, Decider(request_ids, secrets.token_bytes)),
             Lister(index, tenancies, clock),
             clock,
             metrics,
@@ -210,18 +217,19 @@ async def _drain(gateway: Gateway, server: grpc.aio.Server, watch: Health, in_fl
 
 def _needs() -> tuple[Needs, ...]:
     return (
-        Needs("nearcast.v1.CatalogService", ("postgres",)),
-        Needs("nearcast.v1.RecommendService", ("index",)),
-        Needs("nearcast.v1.EventService", ("log",)),
-        Needs("nearcast.v1.StatsService", ("postgres",)),
+        Needs("nearcast.v1.CatalogService", ("postgres", "tenants")),
+        Needs("nearcast.v1.RecommendService", ("index", "tenants")),
+        Needs("nearcast.v1.EventService", ("log", "tenants")),
+        Needs("nearcast.v1.StatsService", ("postgres", "tenants")),
     )
 
 
-def _probes(stores: Stores) -> dict[str, Probe]:
+def _probes(stores: Stores, refresher: Refresher) -> dict[str, Probe]:
     return {
         "postgres": lambda: _postgres_answers(stores.pool),
         "index": lambda: _redis_answers(stores.index),
         "log": lambda: _redis_answers(stores.log),
+        "tenants": lambda: _have_been_read(refresher),
     }
 
 
@@ -233,6 +241,10 @@ async def _postgres_answers(pool: Pool) -> bool:
         return False
 
 
+async def _have_been_read(refresher: Refresher) -> bool:
+    return refresher.read_once
+
+
 async def _redis_answers(connection: RedisConnection) -> bool:
     try:
         return await connection.execute("PING") is not None
@@ -241,6 +253,6 @@ async def _redis_answers(connection: RedisConnection) -> bool:
 
 
 def _render(registry: CollectorRegistry, metrics: Metrics, tenancies: Tenancies) -> bytes:
-    ages = [time.time() - view.read_at for view in tenancies.known()]
+    ages = [time.time() - view.stats_at for view in tenancies.known()]
     metrics.set(SERVER_STATS_AGE_SECONDS, max(ages, default=0.0))
     return render(registry)

@@ -1,6 +1,7 @@
 """Tells who calls, from the API key of the call; remembers it, so that Postgres may be away for a while."""
 
 import asyncio
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ MOST_KEY_CHARS = 256
 MOST_REMEMBERED = 10_000
 FRESH_S = 2.0
 LOOKUP_S = 1.0
+PATIENCE_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +26,14 @@ class _Known:
 
 
 class KeyCallers:
-    """Looks keys up; one remembered is believed while it is looked up again in the background."""
+    """Looks keys up every few seconds; one remembered is believed for as long as Postgres does not answer."""
 
-    def __init__(self, store: TenantStore, monotonic: Callable[[], float]) -> None:
+    def __init__(
+        self, store: TenantStore, monotonic: Callable[[], float], clock: Callable[[], float] = time.time
+    ) -> None:
         self._store = store
         self._monotonic = monotonic
+        self._clock = clock
         self._known: OrderedDict[bytes, _Known] = OrderedDict()
         self._lookups: dict[bytes, asyncio.Task[Caller | None]] = {}
 
@@ -39,11 +44,11 @@ class KeyCallers:
         known = self._known.get(digest)
         if known is None:
             caller = await asyncio.shield(self._look_up(digest, key))
-        else:
+        elif self._monotonic() - known.read_at <= FRESH_S:
             caller = known.caller
-            if self._monotonic() - known.read_at > FRESH_S:
-                self._look_up(digest, key)
-        if caller is None:
+        else:
+            caller = await self._look_again(digest, key, known.caller)
+        if caller is None or (caller.expires_at is not None and caller.expires_at <= self._clock()):
             raise UnauthenticatedError("INVALID_API_KEY", "the API key is unknown, expired or revoked")
         if caller.suspended:
             raise ForbiddenError("TENANT_SUSPENDED", "the tenant is suspended")
@@ -54,6 +59,14 @@ class KeyCallers:
         for task in list(self._lookups.values()):
             task.cancel()
         await asyncio.gather(*self._lookups.values(), return_exceptions=True)
+
+    async def _look_again(self, digest: bytes, key: str, remembered: Caller) -> Caller | None:
+        """What Postgres says when it answers soon; a call is not held up by one that does not."""
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                return await asyncio.shield(self._look_up(digest, key))
+        except (TimeoutError, StoreUnavailableError):
+            return remembered
 
     def _look_up(self, digest: bytes, key: str) -> asyncio.Task[Caller | None]:
         """One lookup per key at a time."""

@@ -45,21 +45,26 @@ def explores(share: float, salt: bytes, tenant_id: int, request_id: UUID) -> boo
     return (drawn >> 11) * 2.0**-53 < share
 
 
-def _shares(revision: Revision, epoch: Epoch | None, feeds: Sequence[str]) -> tuple[int, Sequence[FeedShare]]:
+def published_shares(
+    revision: Revision, epoch: Epoch | None, feeds: Sequence[str]
+) -> Mapping[int, float] | None:
+    """The share of each of these feeds, by number.
+
+    None before the first epoch, and while a changed set of feeds has not been published yet.
+    """
+    if epoch is None:
+        return None
     numbers = tuple(sorted(revision.feeds[name] for name in feeds))
-    published = _published(epoch, numbers)
+    return epoch.shares.get(ALL_MARKETS, {}).get(numbers)
+
+
+def _shares(revision: Revision, epoch: Epoch | None, feeds: Sequence[str]) -> tuple[int, Sequence[FeedShare]]:
+    published = published_shares(revision, epoch, feeds)
     if epoch is None or published is None:
         return 0, _first_shares(
             revision.policy.master, tuple((f, revision.policy.feeds[f].floor) for f in feeds)
         )
     return epoch.number, [FeedShare(name, published[revision.feeds[name]]) for name in feeds]
-
-
-def _published(epoch: Epoch | None, numbers: tuple[int, ...]) -> Mapping[int, float] | None:
-    """None before the first epoch, and while a changed set of feeds has not been published yet."""
-    if epoch is None:
-        return None
-    return epoch.shares.get(ALL_MARKETS, {}).get(numbers)
 
 
 @lru_cache(maxsize=256)

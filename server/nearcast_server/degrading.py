@@ -12,12 +12,12 @@ def degraded(view: View, now: float) -> tuple[Reason, ...]:
     """Why this view is worse than it should be; empty when all is well."""
     policy = view.revision.policy
     reasons: list[Reason] = []
-    if now - view.read_at > policy.freshness.stats_stale_s:
+    if now - view.stats_at > policy.freshness.stats_stale_s:
         reasons.append("STATS_STALE")
     if not view.store_answers:
         reasons.append("STORE_UNAVAILABLE")
     # While Postgres is away nobody can tell whether the keeper is.
-    elif view.keeper_beat_at is None or now - view.keeper_beat_at > KEEPER_SILENT_S:
+    elif view.beat is None or now - view.beat.beat_at > KEEPER_SILENT_S:
         reasons.append("KEEPER_DOWN")
     epoch = view.latest_epoch
     if epoch is not None and now - epoch.published_at > 120 * policy.master.epoch_minutes:

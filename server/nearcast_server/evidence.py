@@ -17,6 +17,8 @@ from nearcast_store.policies.protocol import Revision
 SECONDS_PER_HOUR = 3600.0
 _UNKNOWN_ROW = 0
 
+CountKey = tuple[int, int, int, int, int, int, bool]
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Beliefs:
@@ -73,28 +75,29 @@ class Learner:
     """Takes absolute counts as they change and gives out evidence; one writer, many snapshots."""
 
     def __init__(self) -> None:
-        self._counts: dict[tuple[int, int, int, int, int, int, bool], int] = {}
+        self._counts: dict[CountKey, int] = {}
         self._rows: dict[int, int] = {}
         self._revision: Revision | None = None
-        self._table = EvidenceTable(())
+        self._table = EvidenceTable((), 0)
         self._kind_rows: dict[int, int] = {}
 
-    def follow(self, revision: Revision) -> None:
-        """Derive evidence under this policy from now on; a changed rule is applied to all counts."""
-        if self._revision is not None and self._revision.policy == revision.policy:
-            self._revision = revision
+    def follow(self, revision: Revision, now_s: float) -> None:
+        """Derive evidence under this policy from now on; a rule that changed is applied to all counts."""
+        before, self._revision = self._revision, revision
+        if before is not None and _rules(before) == _rules(revision):
             return
-        self._revision = revision
         self._kind_rows = {revision.kinds[name]: row for row, name in enumerate(revision.policy.kinds)}
-        self._table = EvidenceTable(exposure_rules(revision.policy))
+        self._table = EvidenceTable(exposure_rules(revision.policy), int(now_s // SECONDS_PER_HOUR))
         for key, count in self._counts.items():
             self._add(key, count)
 
-    def learn(self, rows: Iterable[CountRow], *, complete: bool) -> None:
-        """Take the counts as they are now; repeats are harmless. `complete` means: nothing else exists."""
-        if complete and self._counts:
-            self._counts, self._rows = {}, {}
-            self._table.clear()
+    def forget(self) -> None:
+        """Nothing of what was learned is so."""
+        self._counts, self._rows = {}, {}
+        self._table.clear()
+
+    def learn(self, rows: Iterable[CountRow]) -> None:
+        """Take the counts as they are now; repeats are harmless."""
         counts = self._counts
         for row in rows:
             key = row[:7]
@@ -120,7 +123,7 @@ class Learner:
             _with_unknown(successes),
         )
 
-    def _add(self, key: tuple[int, int, int, int, int, int, bool], delta: int) -> None:
+    def _add(self, key: CountKey, delta: int) -> None:
         posting, _market, kind, bucket, position, _feed, _explore = key
         row = self._rows.get(posting)
         if row is None:
@@ -134,6 +137,11 @@ class Learner:
 def _with_unknown(columns: Floats) -> Floats:
     """The row of postings never heard of is there also while none has been heard of."""
     return columns if columns.shape[1] > _UNKNOWN_ROW else np.zeros((columns.shape[0], 1))
+
+
+def _rules(revision: Revision) -> tuple[tuple[ExposureRule, ...], tuple[int, ...]]:
+    """All that a table depends on."""
+    return exposure_rules(revision.policy), tuple(revision.kinds[name] for name in revision.policy.kinds)
 
 
 def exposure_rules(policy: Policy) -> tuple[ExposureRule, ...]:

@@ -11,18 +11,23 @@ from nearcast_store.index.protocol import GeoIndex, Hit
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """Eligible items, nearest first, and how far was looked."""
+    """Eligible items, nearest first, and how far was looked; `exhausted`: no wider look would follow."""
 
     hits: Sequence[Hit]
     radius_used_m: float
     truncated: bool
+    exhausted: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """How far to look: first `radius_m`, then the ladder, while fewer than `enough` items are eligible."""
+    """How far to look: first `radius_m`, then the ladder, while fewer than `enough` items are eligible.
+
+    A slate that goes on begins on the rung it had reached, `from_m`.
+    """
 
     radius_m: float
+    from_m: float
     max_radius_m: float
     factors: Iterable[float]
     enough: int
@@ -33,12 +38,13 @@ async def gather(
     index: GeoIndex, tenant_id: int, center: Point, reach: Reach, eligible: Callable[[ServedItem], bool]
 ) -> Gathered:
     """Search until enough items are eligible or the ladder ends; equal to one search at the final radius."""
-    gathered = Gathered((), reach.radius_m, truncated=False)
-    for radius_m in widen(reach.radius_m, reach.max_radius_m, reach.factors):
+    ladder = widen(reach.radius_m, reach.max_radius_m, reach.factors)
+    rungs = [radius_m for radius_m in ladder if radius_m >= reach.from_m] or [reach.from_m]
+    for radius_m in rungs:
         found = await index.near(tenant_id, center, radius_m, reach.most)
         hits = [hit for hit in found.hits if eligible(hit.served)]
-        gathered = Gathered(hits, radius_m, found.truncated)
         # Beyond the cap a wider circle only finds farther items to leave out.
-        if len(hits) >= reach.enough or found.truncated:
+        exhausted = found.truncated or radius_m == rungs[-1]
+        if len(hits) >= reach.enough or exhausted:
             break
-    return gathered
+    return Gathered(hits, radius_m, found.truncated, exhausted)

@@ -44,9 +44,9 @@ class Health:
 
     async def look(self) -> Mapping[str, bool]:
         """Ask once; which stores answer."""
-        answers = dict(
-            zip(self._probes, await asyncio.gather(*(p() for p in self._probes.values())), strict=True)
-        )
+        asked = await asyncio.gather(*(probe() for probe in self._probes.values()), return_exceptions=True)
+        # A probe that fails in a way nobody thought of says that its store cannot be used.
+        answers = {name: answer is True for name, answer in zip(self._probes, asked, strict=True)}
         await self._tell("", serving=True)
         for need in self._needs:
             await self._tell(need.service, serving=all(answers[name] for name in need.probes))

@@ -40,7 +40,7 @@ class Lister:
         after = (-1.0, "")
         if query.page_token:
             cursor = open_nearby_page(view, query.page_token, query.canonical, int(now * 1000))
-            after = (cursor.last_distance_m, cursor.last_item_id)
+            after, radius_m = (cursor.last_distance_m, cursor.last_item_id), cursor.radius_m
         found = await self._index.near(tenant_id, query.area.center, radius_m, policy.slate.max_candidates)
         may = eligible(query.area.filter, now)
         left = [h for h in found.hits if (h.distance_m, h.served.item.item_id) > after and may(h.served)]

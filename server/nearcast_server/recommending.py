@@ -2,47 +2,25 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from uuid import UUID
 
 import numpy as np
 
 from nearcast_bandit.arrays import Floats, Integers
 from nearcast_bandit.scoring import mean_scores, shuffle_order, top_k
-from nearcast_bandit.stream import request_seed
 from nearcast_catalogue.eligibility import eligible
-from nearcast_config.policy import Scenario
 from nearcast_ledger.claims import Claims
 from nearcast_ledger.hashing import subject_hash
 from nearcast_ledger.pagetoken import MAX_SERVED, PageToken
-from nearcast_ledger.requestid import RequestIds
 from nearcast_server.asking import Person, RecommendQuery
-from nearcast_server.choosing import EXPLORE, Choice, choose_feed, eligible_feeds, explores
-from nearcast_server.errors import InvalidRequestError
+from nearcast_server.deciding import Decider, Decision
 from nearcast_server.evidence import Beliefs
 from nearcast_server.gathering import Gathered, Reach, gather
-from nearcast_server.limits import limit_of, radius_of
 from nearcast_server.orders import Candidates
-from nearcast_server.paging import PAGE_LIFETIME_MS, bind, open_slate_page
+from nearcast_server.paging import PAGE_LIFETIME_MS, bind
 from nearcast_server.tenancy import Tenancies, View
-from nearcast_server.visiting import Visit, resolve_visit
 from nearcast_store.index.protocol import GeoIndex, Hit
 
 MARKET = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """What is settled before any candidate is looked at; a page goes on with it."""
-
-    request_id: UUID
-    visit: Visit
-    seed: int
-    choice: Choice
-    scenario: int
-    limit: int
-    radius_m: float
-    rank_offset: int
-    served: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,24 +52,18 @@ class Recommender:
     """Makes slates; everything it needs from outside comes by constructor."""
 
     def __init__(
-        self,
-        index: GeoIndex,
-        tenancies: Tenancies,
-        clock: Callable[[], float],
-        request_ids: RequestIds,
-        random_bytes: Callable[[int], bytes],
+        self, index: GeoIndex, tenancies: Tenancies, clock: Callable[[], float], decider: Decider
     ) -> None:
         self._index = index
         self._tenancies = tenancies
         self._clock = clock
-        self._request_ids = request_ids
-        self._random_bytes = random_bytes
+        self._decider = decider
 
     async def recommend(self, tenant_id: int, query: RecommendQuery) -> Slate:
         """One slate, or one more page of it."""
         view = self._tenancies.view(tenant_id)
         now = self._clock()
-        decision = self._decide(view, query, now)
+        decision = self._decider.decide(view, query, now)
         gathered = await self._gather(view, query, decision, now)
         candidates = Candidates.of(
             gathered.hits, view.evidence.beliefs([h.served.posting for h in gathered.hits])
@@ -109,47 +81,11 @@ class Recommender:
             now,
         )
 
-    def _decide(self, view: View, query: RecommendQuery, now: float) -> Decision:
-        policy = view.revision.policy
-        name = query.scenario or "default"
-        scenario = policy.scenarios.get(name)
-        if scenario is None:
-            raise InvalidRequestError.of(
-                "scenario", "SCENARIO_UNKNOWN", f"must be one of {', '.join(sorted(policy.scenarios))}"
-            )
-        limit = limit_of(
-            query.area.limit, scenario.limit or policy.slate.default_limit, policy.slate.max_limit
-        )
-        radius_m = radius_of(
-            query.area.radius_m, scenario.radius_m or policy.radius.default_m, policy.radius.max_m
-        )
-        visit = resolve_visit(
-            view, query.session_id, query.session_token, int(now * 1000), self._random_bytes
-        )
-        request_id = self._request_ids.next()
-        number = view.revision.scenarios[name]
-        if query.page_token:
-            page = open_slate_page(view, query.page_token, query.canonical, int(now * 1000))
-            return _resumed(view, page, request_id, visit, number, limit)
-        seed = request_seed(
-            view.tokens.salt, view.tenant_id, visit.session, _draw_epoch(view, request_id, now)
-        )
-        choice = self._choose(view, scenario, visit, request_id)
-        return Decision(request_id, visit, seed, choice, number, limit, radius_m, 0, ())
-
-    def _choose(self, view: View, scenario: Scenario, visit: Visit, request_id: UUID) -> Choice:
-        revision, share = view.revision, view.revision.policy.exploration.share
-        feeds = eligible_feeds(revision, scenario)
-        chosen = choose_feed(revision, visit.epoch, feeds, visit.session, view.tokens.salt)
-        if explores(share, view.tokens.salt, view.tenant_id, request_id):
-            return Choice(EXPLORE, revision.feeds[EXPLORE], share, explore=True, epoch=chosen.epoch)
-        propensity = chosen.propensity * (1 - share)
-        return Choice(chosen.feed, chosen.number, propensity, explore=False, epoch=chosen.epoch)
-
     async def _gather(self, view: View, query: RecommendQuery, decision: Decision, now: float) -> Gathered:
         policy = view.revision.policy
         reach = Reach(
             decision.radius_m,
+            decision.from_m,
             policy.radius.max_m,
             policy.radius.widen_factors,
             decision.limit,
@@ -164,38 +100,6 @@ class Recommender:
             reach,
             (lambda item: item.posting not in served and may(item)) if served else may,
         )
-
-
-def _draw_epoch(view: View, request_id: UUID, now: float) -> bytes:
-    """What a draw lasts for: the request, or an interval of the policy."""
-    minutes = view.revision.policy.draws.interval_minutes
-    if minutes <= 0:
-        return request_id.bytes
-    return int(now // (60 * minutes)).to_bytes(8, "big")
-
-
-def _resumed(
-    view: View, page: PageToken, request_id: UUID, visit: Visit, scenario: int, limit: int
-) -> Decision:
-    names = {number: name for name, number in view.revision.feeds.items()}
-    feed = names.get(page.feed)
-    if feed is None or (feed != EXPLORE and feed not in view.orders):
-        raise InvalidRequestError.of(
-            "page_token", "PAGE_TOKEN_INVALID", "its feed is no longer in the policy; start again without it"
-        )
-    choice = Choice(feed, page.feed, page.feed_propensity, page.explore, page.policy_epoch)
-    visit = Visit(page.session, visit.epoch, visit.token)
-    return Decision(
-        request_id,
-        visit,
-        page.seed,
-        choice,
-        scenario,
-        limit,
-        page.radius_used_m,
-        page.rank_offset,
-        page.served,
-    )
 
 
 def _ordered(view: View, decision: Decision, candidates: Candidates) -> tuple[Integers, Floats]:
@@ -254,7 +158,8 @@ def _next_page(
 ) -> str:
     """Empty when nothing is left to show, or when a slate has reached its greatest length."""
     served = decision.served + tuple(item.hit.served.posting for item in items)
-    if len(items) < decision.limit or len(served) >= MAX_SERVED or len(gathered.hits) <= len(items):
+    left = len(gathered.hits) > len(items) or not gathered.exhausted
+    if not left or len(served) >= MAX_SERVED:
         return ""
     choice = decision.choice
     return view.tokens.pages.sign(

@@ -148,7 +148,7 @@ def judge(view: View, report: Report, now_ms: int) -> Judged:
         unlearned=unlearned,
         claims=claims,
         event_id=parse_uuid(report.event_id) if report.event_id else None,
-        item_id=report.item_id,
+        item_id="" if claims is not None else report.item_id,
         user_id=report.person.user_id,
         anonymous_id=report.person.anonymous_id,
         session_id=report.session_id,

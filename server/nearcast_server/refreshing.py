@@ -1,40 +1,24 @@
-"""Keeps the views current: polls what changed and publishes a new view, all of it or nothing."""
+"""Keeps the views current: every tenant is read on a beat and by itself."""
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
-from nearcast_server.evidence import Learner
-from nearcast_server.orders import Order, orders_of
-from nearcast_server.tenancy import Tenancies, Tokens, View
+from nearcast_server.following import Following
+from nearcast_server.tenancy import Tenancies
 from nearcast_store.counting.protocol import CountStore
-from nearcast_store.errors import StoreError, StoreUnavailableError
-from nearcast_store.policies.protocol import Epoch, PolicyStore, Revision
-from nearcast_store.tenants.protocol import TenantStore
+from nearcast_store.errors import StoreUnavailableError
+from nearcast_store.policies.protocol import PolicyStore
+from nearcast_store.tenants.protocol import Beat, TenantStore
 from nearcast_telemetry.logs import logger
 
 KEEPER = "keeper"
-EPOCHS_KEPT_S = 86_400.0
-KEYS_READ_EVERY_S = 5.0
+PATIENCE_S = 1.0
 log = logger("gateway")
 
 
-@dataclass(slots=True)
-class _Followed:
-    """What one tenant's next view is built from."""
-
-    learner: Learner = field(default_factory=Learner)
-    horizon: int | None = None
-    tokens: Tokens | None = None
-    keys_read_at: float = 0.0
-    revision: Revision | None = None
-    orders: dict[str, Order] = field(default_factory=dict)
-    epochs: dict[int, Epoch] = field(default_factory=dict)
-    latest_epoch: Epoch | None = None
-
-
 class Refresher:
-    """Reads every tenant on a beat; a tenant that fails keeps its last view, marked as such."""
+    """A tenant that takes long is waited for by nobody; one that fails keeps its last view, so marked."""
 
     def __init__(
         self,
@@ -43,16 +27,22 @@ class Refresher:
         policies: PolicyStore,
         counts: CountStore,
         clock: Callable[[], float],
-        timeout_s: float = 5.0,
     ) -> None:
         self._tenancies = tenancies
         self._tenants = tenants
         self._policies = policies
         self._counts = counts
         self._clock = clock
-        self._timeout_s = timeout_s
-        self._followed: dict[int, _Followed] = {}
+        self._followed: dict[int, Following] = {}
+        self._running: dict[int, asyncio.Task[bool]] = {}
+        self._told: dict[int, str] = {}
+        self._read_once = False
         self.refreshed = asyncio.Condition()
+
+    @property
+    def read_once(self) -> bool:
+        """Whether every tenant has been tried since the start."""
+        return self._read_once
 
     async def run(self, interval_s: float, stop: asyncio.Event) -> None:
         """Refresh until told to stop."""
@@ -64,73 +54,68 @@ class Refresher:
             except TimeoutError:
                 continue
 
+    async def close(self) -> None:
+        """End what is still being read."""
+        for task in self._running.values():
+            task.cancel()
+        await asyncio.gather(*self._running.values(), return_exceptions=True)
+
     async def refresh(self) -> bool:
-        """Read everything once; whether Postgres answered."""
+        """Read every tenant once; whether all of them were, in the time they are waited for."""
         try:
-            async with asyncio.timeout(self._timeout_s):
-                beat_at = await self._tenants.last_beat(KEEPER)
-                for tenant_id, _ in await self._tenants.tenants():
-                    self._tenancies.publish(await self._view(tenant_id, beat_at))
-        except (StoreError, TimeoutError) as error:
-            self._mark_unavailable(error)
+            beat = await self._tenants.last_beat(KEEPER)
+            listed = [tenant_id for tenant_id, _ in await self._tenants.tenants()]
+        except Exception as error:  # noqa: BLE001 - whatever it is, what is known goes on being served
+            self._note(0, error)
+            for view in self._tenancies.known():
+                self._mark(view.tenant_id)
             return False
+        self._told.pop(0, None)
+        tasks = [self._task(tenant_id, beat) for tenant_id in listed]
+        done, late = await asyncio.wait(tasks, timeout=PATIENCE_S) if tasks else (set(), set())
+        self._read_once = self._read_once or not late
         async with self.refreshed:
             self.refreshed.notify_all()
+        return not late and all(task.result() for task in done)
+
+    def _task(self, tenant_id: int, beat: Beat | None) -> asyncio.Task[bool]:
+        """The tenant's read, begun now unless one still runs."""
+        task = self._running.get(tenant_id)
+        if task is None:
+            task = asyncio.create_task(self._read(tenant_id, beat))
+            self._running[tenant_id] = task
+            task.add_done_callback(lambda _: self._running.pop(tenant_id, None))
+        return task
+
+    async def _read(self, tenant_id: int, beat: Beat | None) -> bool:
+        following = self._followed.get(tenant_id)
+        if following is None:
+            following = self._followed[tenant_id] = Following(
+                tenant_id, self._policies, self._counts, self._clock
+            )
+        try:
+            self._tenancies.publish(await following.view(beat))
+        except Exception as error:  # noqa: BLE001 - a fault in what one tenant has set or counted stops no other
+            self._note(tenant_id, error)
+            self._mark(tenant_id)
+            if not isinstance(error, StoreUnavailableError | TimeoutError):
+                self._followed.pop(tenant_id, None)
+            return False
+        self._told.pop(tenant_id, None)
         return True
 
-    def _mark_unavailable(self, error: Exception) -> None:
-        if not isinstance(error, StoreUnavailableError | TimeoutError):
-            log.error("refresh.failed", error)
-        for view in self._tenancies.known():
-            if view.store_answers:
-                log.warning("refresh.store_unavailable", tenant_id=view.tenant_id, error=error)
-                self._tenancies.publish(replace(view, store_answers=False))
+    def _note(self, tenant_id: int, error: Exception) -> None:
+        """Say a fault once, until it is another or over."""
+        said = repr(error)
+        if self._told.get(tenant_id) == said:
+            return
+        self._told[tenant_id] = said
+        if isinstance(error, StoreUnavailableError | TimeoutError):
+            log.warning("refresh.store_unavailable", tenant_id=tenant_id, error=error)
+        else:
+            log.error("refresh.failed", error, tenant_id=tenant_id)
 
-    async def _view(self, tenant_id: int, beat_at: float | None) -> View:
-        followed = self._followed.setdefault(tenant_id, _Followed())
-        now = self._clock()
-        revision, tokens = await self._follow_policy(tenant_id, followed, now)
-        await self._follow_epochs(tenant_id, followed, now)
-        changes = await self._counts.changed_since(tenant_id, followed.horizon)
-        followed.learner.learn(changes.rows, complete=changes.complete)
-        followed.horizon = changes.horizon
-        return View(
-            tenant_id=tenant_id,
-            revision=revision,
-            orders=followed.orders,
-            tokens=tokens,
-            epochs=dict(followed.epochs),
-            latest_epoch=followed.latest_epoch,
-            evidence=followed.learner.evidence(now),
-            read_at=now,
-            keeper_beat_at=beat_at,
-            store_answers=True,
-        )
-
-    async def _follow_policy(
-        self, tenant_id: int, followed: _Followed, now: float
-    ) -> tuple[Revision, Tokens]:
-        revision = await self._policies.current(tenant_id)
-        if followed.revision is None or followed.revision.number != revision.number:
-            followed.learner.follow(revision)
-            followed.orders = orders_of(revision.policy.feeds, revision.policy.exploration.sharpness)
-            followed.revision = revision
-        if followed.tokens is None or now - followed.keys_read_at >= KEYS_READ_EVERY_S:
-            keyring = await self._policies.keyring(tenant_id)
-            if followed.tokens is None or followed.tokens.keyring != keyring:
-                followed.tokens = Tokens.of(keyring)
-            followed.keys_read_at = now
-        return revision, followed.tokens
-
-    async def _follow_epochs(self, tenant_id: int, followed: _Followed, now: float) -> None:
-        """Sessions go on with the epoch they began with, so a day of epochs is kept."""
-        latest = followed.latest_epoch
-        since = now - EPOCHS_KEPT_S if latest is None else latest.published_at
-        for epoch in await self._policies.epochs_since(tenant_id, since):
-            followed.epochs[epoch.number] = epoch
-            if followed.latest_epoch is None or epoch.number > followed.latest_epoch.number:
-                followed.latest_epoch = epoch
-        gone = [n for n, e in followed.epochs.items() if now - e.published_at > EPOCHS_KEPT_S]
-        for number in gone:
-            if followed.latest_epoch is None or number != followed.latest_epoch.number:
-                del followed.epochs[number]
+    def _mark(self, tenant_id: int) -> None:
+        view = self._tenancies.find(tenant_id)
+        if view is not None and view.store_answers:
+            self._tenancies.publish(replace(view, store_answers=False))

@@ -8,7 +8,7 @@ from nearcast_bandit.posterior import Prior
 from nearcast_bandit.trials import trial_posterior
 from nearcast_catalogue.checking import check_id
 from nearcast_ledger.kinds import IMPRESSION
-from nearcast_server.choosing import ALL_MARKETS, EXPLORE, eligible_feeds
+from nearcast_server.choosing import ALL_MARKETS, eligible_feeds
 from nearcast_server.errors import InvalidRequestError
 from nearcast_server.evidence import SECONDS_PER_HOUR, Beliefs, Learner
 from nearcast_server.tenancy import Tenancies, View
@@ -135,24 +135,21 @@ class Reporter:
 
 
 def _shares(view: View) -> dict[int, float]:
-    """What share of requests each feed is given now, the exploration floor included."""
+    """What share of sessions each feed is given now."""
     revision, epoch = view.revision, view.latest_epoch
     if epoch is None:
         return {}
     feeds = eligible_feeds(revision, revision.policy.scenarios["default"])
-    published = epoch.shares.get(ALL_MARKETS, {}).get(
-        tuple(sorted(revision.feeds[name] for name in feeds)), {}
-    )
-    share = revision.policy.exploration.share
-    return {number: p * (1 - share) for number, p in published.items()} | {revision.feeds[EXPLORE]: share}
+    numbers = tuple(sorted(revision.feeds[name] for name in feeds))
+    return dict(epoch.shares.get(ALL_MARKETS, {}).get(numbers, {}))
 
 
 def _items(
     view: View, named: Sequence[tuple[int, str, str]], rows: Sequence[CountRow], now: float
 ) -> list[ItemReport]:
     learner = Learner()
-    learner.follow(view.revision)
-    learner.learn(rows, complete=False)
+    learner.follow(view.revision, now)
+    learner.learn(rows)
     beliefs = learner.evidence(now).beliefs([posting for posting, _, _ in named])
     counts: Counter[tuple[int, int]] = Counter()
     for row in rows:

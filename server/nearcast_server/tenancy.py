@@ -12,6 +12,7 @@ from nearcast_server.errors import UnavailableError
 from nearcast_server.evidence import Evidence
 from nearcast_server.orders import Order
 from nearcast_store.policies.protocol import Epoch, Revision
+from nearcast_store.tenants.protocol import Beat
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +54,13 @@ class View:
     latest_epoch: Epoch | None
     evidence: Evidence
     read_at: float
-    keeper_beat_at: float | None
+    beat: Beat | None
     store_answers: bool
+
+    @property
+    def stats_at(self) -> float:
+        """As of when the statistics hold everything: the last look, or as far as the keeper was by then."""
+        return self.read_at if self.beat is None else min(self.read_at, self.beat.fresh_at)
 
 
 class Tenancies:
@@ -70,6 +76,10 @@ class Tenancies:
     def known(self) -> tuple[View, ...]:
         """Every view."""
         return tuple(self._views.values())
+
+    def find(self, tenant_id: int) -> View | None:
+        """The tenant's view, if there is one."""
+        return self._views.get(tenant_id)
 
     def view(self, tenant_id: int) -> View:
         """The tenant's view; UnavailableError while it has not been read for the first time."""

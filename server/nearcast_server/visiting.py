@@ -1,11 +1,12 @@
 """Which visit a request belongs to, and which policy epoch that visit keeps."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 
 from nearcast_ledger.sealing import TokenInvalidError
 from nearcast_ledger.sessiontoken import SessionToken
+from nearcast_server.choosing import published_shares
 from nearcast_server.tenancy import View
 from nearcast_store.policies.protocol import Epoch
 
@@ -22,19 +23,31 @@ class Visit:
 
 
 def resolve_visit(
-    view: View, session_id: str, session_token: str, now_ms: int, random_bytes: Callable[[int], bytes]
+    view: View,
+    session_id: str,
+    session_token: str,
+    feeds: Sequence[str],
+    now_ms: int,
+    random_bytes: Callable[[int], bytes],
 ) -> Visit:
-    """Go on with the visit of a readable token; otherwise begin one under the latest epoch."""
+    """Go on with the visit of a readable token; otherwise begin one under the latest epoch.
+
+    An epoch that knows nothing of these feeds, from before a change of policy, is given up for the latest.
+    """
     held = _held(view, session_token, now_ms)
     session = held.session if held else _new_session(view, session_id, random_bytes)
     epoch = view.epochs.get(held.policy_epoch) if held else None
-    epoch = epoch or view.latest_epoch
+    if epoch is None or published_shares(view.revision, epoch, feeds) is None:
+        epoch = view.latest_epoch
     number = epoch.number if epoch else 0
     if held and held.policy_epoch == number:
         return Visit(session, epoch, session_token)
-    return Visit(
-        session, epoch, view.tokens.sessions.sign(SessionToken(view.tenant_id, session, number, now_ms))
-    )
+    return Visit(session, epoch, sign_visit(view, session, number, now_ms))
+
+
+def sign_visit(view: View, session: bytes, epoch: int, now_ms: int) -> str:
+    """What the client sends with the next call of the visit."""
+    return view.tokens.sessions.sign(SessionToken(view.tenant_id, session, epoch, now_ms))
 
 
 def _held(view: View, session_token: str, now_ms: int) -> SessionToken | None:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 
+from nearcast_config.policy import Policy
 from nearcast_config.process import ProcessConfig
 from nearcast_statskeeper import heartbeat
 from nearcast_statskeeper.consumer import Appetite, Consumer
@@ -84,11 +85,14 @@ class Stores:
 
 
 async def run_keeper(
-    config: ProcessConfig, stop: asyncio.Event, ready: Callable[[], None] | None = None
+    config: ProcessConfig,
+    stop: asyncio.Event,
+    ready: Callable[[], None] | None = None,
+    first_policy: Policy | None = None,
 ) -> None:
     """Count events, carry items, run the jobs, until told to stop; `ready` is called once all of it works.
 
-    Postgres and Redis may come later, go and come back.
+    Postgres and Redis may come later, go and come back. A tenant without a policy is given the first one.
     """
     registry = CollectorRegistry()
     metrics = Metrics(registry, KEEPER_METRICS)
@@ -99,7 +103,7 @@ async def run_keeper(
         port = await endpoint.start(WATCH_HOST, config.keeper.metrics_port)
         stack.push_async_callback(endpoint.close)
         log.info("keeper.started", metrics_port=port)
-        stores = await _open_stores(config, metrics, stack)
+        stores = await _open_stores(config, metrics, stack, first_policy)
         await persistence.once("schema", stores.require_schema)
         if not stop.is_set():
             await _work(config, stores, persistence, stack)
@@ -120,7 +124,9 @@ def _tell_ready(ready: Callable[[], None] | None) -> None:
         ready()
 
 
-async def _open_stores(config: ProcessConfig, metrics: Metrics, stack: AsyncExitStack) -> Stores:
+async def _open_stores(
+    config: ProcessConfig, metrics: Metrics, stack: AsyncExitStack, first_policy: Policy | None = None
+) -> Stores:
     pool = await open_pool(config.postgres.dsn, config.postgres.pool_size, STATEMENT_S, "nearcast keeper")
     stack.push_async_callback(pool.close)
     index = _redis(config.redis.geo_url, stack)
@@ -130,7 +136,7 @@ async def _open_stores(config: ProcessConfig, metrics: Metrics, stack: AsyncExit
         PostgresCatalogStore(pool),
         PostgresChangeFeed(pool),
         PostgresCountStore(pool),
-        PostgresPolicyStore(pool),
+        PostgresPolicyStore(pool, first=first_policy),
         PostgresTenantStore(pool, time.time),
         RedisIndexWriter(index),
         RedisEventSource(
@@ -170,7 +176,7 @@ async def _work(
     relay_lease, job_lease = (_leadership(config, name, stack) for name in ("relay", "jobs"))
     relay = Relay(stores.changes, stores.index, roster, relay_lease, metrics, time.time)
     schedule = _schedule(config, stores, roster, job_lease, metrics)
-    beat = heartbeat.heartbeat(stores.tenants, time.time)
+    beat = heartbeat.heartbeat(stores.tenants, consumer, time.time)
     await _until_stopped(
         persistence.stop,
         persistence.repeat("consumer", consumer.step, 0),

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from time import perf_counter
 
 from nearcast_ledger.kinds import IMPRESSION
+from nearcast_statskeeper.faults import BIGINT_MAX
 from nearcast_statskeeper.folding import Plan, events_in, plan
 from nearcast_statskeeper.pacing import Clock
 from nearcast_statskeeper.roster import Roster
@@ -38,7 +39,10 @@ class Appetite:
 
 
 class Consumer:
-    """One turn of `step` reads a batch, folds it and acknowledges it; `folds` counts finished folds.
+    """One turn of `step` reads a batch, folds it and acknowledges it.
+
+    `folds` counts finished folds, `turns` those and the reads that found nothing. Everything received before
+    `fresh_at` is folded, as far as this keeper knows; None before its first look.
 
     A batch whose fold fails stays in hand and is folded again: meanwhile nothing more is read, and the log
     is the buffer.
@@ -63,6 +67,8 @@ class Consumer:
         self._most_entries = max(1, appetite.batch_events // 20)
         self._claimed_at: float | None = None
         self.folds = Tally()
+        self.turns = Tally()
+        self.fresh_at: float | None = None
 
     async def step(self) -> bool:
         """Read and fold once; whether there was anything. Raises StoreError, and keeps the batch in hand."""
@@ -76,9 +82,11 @@ class Consumer:
             del self._held[: len(chunk)]
             self._metrics.add(KEEPER_ENTRIES_FOLDED, len(chunk))
             self.folds.add()
+            self.turns.add()
             if not self._held:
                 self._metrics.set(KEEPER_LOG_OLDEST_SECONDS, 0)
                 return True
+        self.turns.add()
         return False
 
     async def _next(self) -> list[Record]:
@@ -91,12 +99,15 @@ class Consumer:
         if records:
             events_per_entry = max(1, events_in(records) // len(records))
             self._most_entries = max(1, self._appetite.batch_events // events_per_entry)
+        else:
+            self.fresh_at = self._clock()
         return records
 
     async def _claim(self, tenant_ids: Sequence[int], now: float) -> list[Record]:
         records = await self._source.claim(tenant_ids, self._most_entries, self._appetite.claim_idle_s)
         if records:
-            log.info("entries.claimed", entries=len(records), events=events_in(records))
+            most = max(record.deliveries for record in records)
+            log.info("entries.claimed", entries=len(records), events=events_in(records), deliveries=most)
         else:
             self._claimed_at = now
         return records
@@ -111,8 +122,7 @@ class Consumer:
         return list(self._held)
 
     async def _fold(self, records: Sequence[Record]) -> None:
-        rewarding = await self._roster.rewarding_kinds(_kinds_seen(records))
-        planned = plan(records, lambda tenant_id, kind: kind in rewarding[tenant_id])
+        planned = plan(records, await self._roster.rewarding(_decisions(records)))
         started = perf_counter()
         sifted = await self._fold_or_sift(planned)
         self._note(sifted, events_in(records), perf_counter() - started)
@@ -145,13 +155,20 @@ class Consumer:
     def _note_age(self) -> None:
         received = [record.entry.received_at_us for record in self._held if record.entry is not None]
         if received:
-            self._metrics.set(KEEPER_LOG_OLDEST_SECONDS, max(0.0, self._clock() - min(received) / 1e6))
+            now = self._clock()
+            # What was read came before what was not: until more is read, the oldest in hand stands for all.
+            self.fresh_at = min(now, min(received) / 1e6)
+            self._metrics.set(KEEPER_LOG_OLDEST_SECONDS, now - self.fresh_at)
 
 
-def _kinds_seen(records: Iterable[Record]) -> dict[int, set[int]]:
-    seen: dict[int, set[int]] = {}
-    for record in records:
-        if record.entry is not None:
-            kinds = seen.setdefault(record.tenant_id, set())
-            kinds.update(event.kind for event in record.entry.events if event.kind != IMPRESSION)
-    return seen
+def _decisions(records: Iterable[Record]) -> set[tuple[int, int]]:
+    """Tenant and policy revision of every decision that somebody acted on."""
+    return {
+        (record.tenant_id, event.claims.policy_revision)
+        for record in records
+        if record.entry is not None
+        for event in record.entry.events
+        if event.claims is not None
+        and event.kind != IMPRESSION
+        and 0 < event.claims.policy_revision <= BIGINT_MAX
+    }

@@ -11,12 +11,16 @@ from nearcast_store.counting.protocol import Batch, DeadLetter, LedgerRow, Shard
 from nearcast_store.counting.tallying import one_of_each
 from nearcast_store.log.codec import encode_entry
 from nearcast_store.log.protocol import Record
+from nearcast_store.log.suspicion import ALONE_AFTER
 
-MOST_DELIVERIES = 8
+# From half of these on the log hands an entry out alone, to a keeper that then has nothing else in hand. So
+# what lay beside the one that keepers die of, or was in hand whenever they were killed for other reasons, is
+# folded by itself, and only what even then does not return is buried.
+MOST_DELIVERIES = 2 * ALONE_AFTER
 _LONGEST_DETAIL = 500
 
-Rewarding = Callable[[int, int], bool]
-"""Whether an event of this tenant and kind is a success of the feed that showed the item."""
+Rewarding = Callable[[int, int, int], bool]
+"""Whether an event of this tenant, policy revision and kind is a success of the feed that showed the item."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +102,7 @@ class _Draft:
             event.claims is not None
             and event.unlearned is Unlearned.LEARNED
             and event.kind != IMPRESSION
-            and self.rewarding(entry.tenant_id, event.kind)
+            and self.rewarding(entry.tenant_id, event.claims.policy_revision, event.kind)
         )
         return LedgerRow(
             identity=identity_of(entry.tenant_id, event),
@@ -126,8 +130,7 @@ def _fault_of(record: Record, entry: Entry) -> Fault | None:
     if record.deliveries > MOST_DELIVERIES:
         return Fault(
             DeadReason.CRASH_POISON,
-            f"handed out {record.deliveries} times and never acknowledged:"
-            " whoever reads it seems to die of it",
+            f"handed out {record.deliveries} times and never acknowledged: whoever reads it dies of it",
         )
     return fault_of_entry(entry, record.tenant_id)
 

@@ -1,18 +1,30 @@
 """Which tenants there are and what each has set, as known a moment ago."""
 
-from collections.abc import Mapping
-from collections.abc import Set as AbstractSet
+from collections.abc import Iterable, Mapping
 
+from nearcast_config.policy import Kind
+from nearcast_config.policytext import default_policy
+from nearcast_ledger.kinds import BUILT_IN_KIND_NUMBERS
+from nearcast_statskeeper.folding import Rewarding
 from nearcast_statskeeper.pacing import Clock
+from nearcast_store.errors import UnreadablePolicyError
 from nearcast_store.policies.protocol import PolicyStore, Revision
 from nearcast_store.tenants.protocol import TenantStore
+from nearcast_telemetry.logs import logger
 
 TENANTS_STALE_S = 1.0
-REVISION_STALE_S = 5.0
+_MOST_KNOWN = 10_000
+_BUILT_IN = {BUILT_IN_KIND_NUMBERS[slug]: kind.rewards_feed for slug, kind in default_policy().kinds.items()}
+_OTHERWISE = Kind().rewards_feed
+
+Rewards = Mapping[int, bool]
+"""For each kind of one revision whether it rewards a feed."""
+
+log = logger("keeper.roster")
 
 
 class Roster:
-    """Asks Postgres now and then; what it knows is at most seconds old. Raises StoreUnavailableError."""
+    """Asks Postgres now and then; tenants are known a second late. Raises StoreUnavailableError."""
 
     def __init__(self, tenants: TenantStore, policies: PolicyStore, clock: Clock) -> None:
         self._tenants = tenants
@@ -20,7 +32,7 @@ class Roster:
         self._clock = clock
         self._ids: tuple[int, ...] = ()
         self._ids_read_at: float | None = None
-        self._revisions: dict[int, tuple[Revision, float]] = {}
+        self._rewards: dict[tuple[int, int], Rewards] = {}
 
     async def tenant_ids(self) -> tuple[int, ...]:
         """Every tenant that is not suspended."""
@@ -29,29 +41,47 @@ class Roster:
             self._ids_read_at = self._clock()
         return self._ids
 
-    async def revision(self, tenant_id: int) -> Revision:
-        """The tenant's policy."""
-        known = self._revisions.get(tenant_id)
-        if known is None or self._is_older(known[1], REVISION_STALE_S):
-            known = (await self._policies.current(tenant_id), self._clock())
-            self._revisions[tenant_id] = known
-        return known[0]
+    async def rewarding(self, decisions: Iterable[tuple[int, int]]) -> Rewarding:
+        """Judges each event by the revision of its decision, given with the tenant.
 
-    async def rewarding_kinds(self, seen: Mapping[int, AbstractSet[int]]) -> dict[int, frozenset[int]]:
-        """For each tenant, which kinds reward a feed; a kind not known yet is asked for at once."""
-        rewarding = {}
-        for tenant_id, kinds in seen.items():
-            revision = await self.revision(tenant_id)
-            if not kinds <= set(revision.kinds.values()):
-                del self._revisions[tenant_id]
-                revision = await self.revision(tenant_id)
-            rewarding[tenant_id] = frozenset(
-                revision.kinds[slug]
-                for slug, kind in revision.policy.kinds.items()
-                if kind.rewards_feed and slug in revision.kinds
-            )
+        That never changes, so it does not matter when an event is folded, or how often.
+        """
+        rewards = {place: await self._rewards_of(*place) for place in set(decisions)}
+
+        def rewarding(tenant_id: int, revision: int, kind: int) -> bool:
+            known = rewards.get((tenant_id, revision), {})
+            return known.get(kind, _BUILT_IN.get(kind, _OTHERWISE))
+
         return rewarding
+
+    async def _rewards_of(self, tenant_id: int, number: int) -> Rewards:
+        """Of the last revision up to that number which this version can read; what it cannot is said once."""
+        if len(self._rewards) > _MOST_KNOWN:
+            self._rewards.clear()
+        passed = []
+        while number > 0 and (tenant_id, number) not in self._rewards:
+            passed.append((tenant_id, number))
+            try:
+                revision = await self._policies.revision(tenant_id, number)
+            except UnreadablePolicyError as error:
+                log.error("policy.unreadable", tenant_id=tenant_id, revision=number, reason=error)
+                number -= 1
+                continue
+            if revision is None:  # not remembered: a backup may lack what another one brings back
+                return {}
+            self._rewards[tenant_id, number] = _rewards_in(revision)
+        rewards = self._rewards.get((tenant_id, number), {})
+        self._rewards |= dict.fromkeys(passed, rewards)
+        return rewards
 
     def _is_older(self, read_at: float, most_s: float) -> bool:
         # A clock that was set back must not make what is known look fresh for ever.
         return not 0 <= self._clock() - read_at <= most_s
+
+
+def _rewards_in(revision: Revision) -> Rewards:
+    return {
+        revision.kinds[slug]: kind.rewards_feed
+        for slug, kind in revision.policy.kinds.items()
+        if slug in revision.kinds
+    }

@@ -23,3 +23,7 @@ class LogUnavailableError(StoreError):
 
 class SchemaError(StoreError):
     """The database's schema does not fit this version of nearcast."""
+
+
+class UnreadablePolicyError(SchemaError):
+    """A policy revision was written by another version of nearcast, and this one cannot read it."""

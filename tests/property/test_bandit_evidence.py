@@ -13,6 +13,7 @@ from nearcast_bandit.exposure import Buckets, ExposureRule, exposures
 
 Line = tuple[int, int, int, int, int]
 ROWS = 3
+HOURS = st.integers(0, 400)
 DELAYS = st.lists(st.one_of(st.just(0.0), st.floats(0.01, 168)), min_size=1, max_size=3)
 CURVES = st.sampled_from([(), (1.0, 0.6, 0.3), (0.5,)])
 HALF_LIVES = st.one_of(st.just(0.0), st.floats(0.5, 10_000))
@@ -54,34 +55,39 @@ def read(table: EvidenceTable, now_hours: float) -> Floats:
     return padded
 
 
-@given(RULES, LINES, st.floats(0, 500))
-def test_the_table_equals_what_is_derived(rules: list[ExposureRule], lines: list[Line], now: float) -> None:
-    now = max(now, *(float(line[1]) for line in lines))
-    table = EvidenceTable(rules)
+@given(RULES, LINES, st.floats(0, 500), HOURS)
+def test_the_table_equals_what_is_derived(
+    rules: list[ExposureRule], lines: list[Line], now: float, hour: int
+) -> None:
+    now = max(now, hour, *(float(line[1]) for line in lines))
+    table = EvidenceTable(rules, hour)
     told(table, len(rules), lines)
     assert read(table, now) == pytest.approx(derived(rules, lines, now), rel=1e-9, abs=1e-6)
 
 
-@given(RULES, LINES, LINES, st.floats(0, 500), st.floats(0, 500), st.randoms(use_true_random=False))
+@given(RULES, LINES, LINES, st.floats(0, 500), st.floats(0, 500), HOURS, st.randoms(use_true_random=False))
 def test_it_does_not_matter_in_which_order_and_between_which_looks_counts_come(
     rules: list[ExposureRule],
     early: list[Line],
     late: list[Line],
     first: float,
     second: float,
+    hour: int,
     random: Random,
 ) -> None:
-    now = max(first, second, *(float(line[1]) for line in early + late))
-    table = EvidenceTable(rules)
+    now = max(first, second, hour, *(float(line[1]) for line in early + late))
+    table = EvidenceTable(rules, hour)
     told(table, len(rules), random.sample(early, len(early)))
     table.at(min(first, second))
     told(table, len(rules), random.sample(late, len(late)))
     assert read(table, now) == pytest.approx(derived(rules, early + late, now), rel=1e-9, abs=1e-6)
 
 
-@given(RULES, LINES, st.floats(400, 500))
-def test_what_is_taken_back_is_gone(rules: list[ExposureRule], lines: list[Line], now: float) -> None:
-    table = EvidenceTable(rules)
+@given(RULES, LINES, st.floats(400, 500), HOURS)
+def test_what_is_taken_back_is_gone(
+    rules: list[ExposureRule], lines: list[Line], now: float, hour: int
+) -> None:
+    table = EvidenceTable(rules, hour)
     told(table, len(rules), lines)
     table.at(now)
     told(table, len(rules), [(row, hour, position, -n, -s) for row, hour, position, n, s in lines])
@@ -89,7 +95,7 @@ def test_what_is_taken_back_is_gone(rules: list[ExposureRule], lines: list[Line]
 
 
 def test_rows_beyond_the_first_thousand_are_kept_apart() -> None:
-    table = EvidenceTable([ExposureRule()])
+    table = EvidenceTable([ExposureRule()], 10)
     for row in (1, 5000, 70_000):
         table.add_impressions(row, 10, 1, row)
         table.add_successes(row, 9, 0, 1)
@@ -100,8 +106,16 @@ def test_rows_beyond_the_first_thousand_are_kept_apart() -> None:
     assert succeeded.sum() == 3
 
 
+def test_hours_long_past_take_no_room_of_their_own() -> None:
+    table = EvidenceTable([ExposureRule()], 700)
+    for hour in range(701):
+        table.add_impressions(hour, hour, 1, 1)
+        table.add_successes(hour, hour, 0, 1)
+    assert len(table.open_hours) == 1
+
+
 def test_bounded_however_long_the_history() -> None:
-    table = EvidenceTable([ExposureRule(half_life_hours=24)])
+    table = EvidenceTable([ExposureRule(half_life_hours=24)], 0)
     for hour in range(2000):
         table.add_impressions(0, hour, 1, 100)
         table.at(hour + 1.0)
@@ -115,4 +129,4 @@ def test_bounded_however_long_the_history() -> None:
 
 def test_rules_that_differ_in_more_than_the_delay_are_refused() -> None:
     with pytest.raises(ValueError, match="half_life_hours"):
-        EvidenceTable([ExposureRule(half_life_hours=1), ExposureRule(half_life_hours=2)])
+        EvidenceTable([ExposureRule(half_life_hours=1), ExposureRule(half_life_hours=2)], 0)

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from nearcast_town.measure import ClickTest, Meter, Window, beats_random, total
+from nearcast_town.measure import Meter, Window, total
 from nearcast_town.plot import plot_lines, sparkline, thin
 
 LAST_PART = 0.2
@@ -49,10 +49,6 @@ class Report:
     def curve(self) -> tuple[float, ...]:
         """The gap closed in each window; NaN where nobody asked."""
         return tuple(window.gap_closed for window in self.windows)
-
-    def click_test(self, first_window: int, past_window: int) -> ClickTest:
-        """Whether people clicked more than under a random order, over these windows."""
-        return beats_random(total(self.windows[first_window:past_window]))
 
     def as_dict(self) -> dict[str, object]:
         """Values that JSON can hold; missing ones are null."""

@@ -1,14 +1,12 @@
 """A town's life in fast mode, days in seconds, and in live mode, to be watched while it learns."""
 
-from collections.abc import Callable, Iterable
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
 from nearcast_town.backend import Backend
 from nearcast_town.clock import Clock, SimulatedClock
 from nearcast_town.driver import Driver
 from nearcast_town.measure import Meter
-from nearcast_town.report import Report, Summary
+from nearcast_town.report import Report
 from nearcast_town.world import World
 
 START_S = 1_767_225_600.0
@@ -29,22 +27,6 @@ async def run(
     return Report.of(world.seed, meter)
 
 
-async def run_seeds(
-    seeds: Iterable[int],
-    open_world: Callable[[int], World],
-    open_backend: Callable[[World], AbstractAsyncContextManager[Backend]],
-    steps: int,
-    days: float = 14.0,
-) -> Summary:
-    """Fast mode, one world and one fresh backend per seed."""
-    reports = []
-    for seed in seeds:
-        world = open_world(seed)
-        async with open_backend(world) as backend:
-            reports.append(await run(world, backend, steps, days))
-    return Summary(tuple(reports))
-
-
 @dataclass(frozen=True, slots=True)
 class LivePace:
     """How live mode runs against a real server.
@@ -56,14 +38,21 @@ class LivePace:
     asks_per_s: float = 40.0
     time_scale: float = 180.0
     windows_per_minute: int = 6
+    hurry: float = 1.0
+    """The town's time passes so many times faster, and what the report calls a minute is as much shorter."""
 
     @property
     def step_s(self) -> float:
         """The town's seconds from one question to the next."""
-        return self.time_scale / self.asks_per_s
+        return self.real_scale / self.asks_per_s
+
+    @property
+    def real_scale(self) -> float:
+        """How many of the town's seconds pass in a real one."""
+        return self.time_scale * self.hurry
 
     def meter(self, start_s: float) -> Meter:
-        """A meter whose windows are even parts of a real minute."""
+        """A meter whose windows are even parts of a minute, as the town has it."""
         return Meter(start_s, window_s=60.0 / self.windows_per_minute * self.time_scale)
 
 

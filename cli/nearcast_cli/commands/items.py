@@ -9,6 +9,7 @@ from typing import IO, TYPE_CHECKING
 
 import click
 
+from nearcast_cli.checkout import command_name
 from nearcast_cli.failure import CommandFailedError
 from nearcast_cli.finding import Server, client_options, json_option
 
@@ -192,11 +193,11 @@ def list_(
         print_message(response)
         return
     if not response.items:
-        click.echo("There are no items. Import some with: nearcast items import FILE")
+        click.echo(f"There are no items. Import some with: {command_name()} items import FILE")
         return
     print_table(("id", "title", "category", "place", ">version"), [_row(item) for item in response.items])
     if response.next_page_token:
-        click.echo(f"\nGo on with:\n  nearcast items list --page-token {response.next_page_token}")
+        click.echo(f"\nGo on with:\n  {command_name()} items list --page-token {response.next_page_token}")
 
 
 def _row(item: "Item") -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
+from nearcast_cli.checkout import command_name
 from nearcast_cli.failure import CommandFailedError
 from nearcast_cli.finding import Database, database_options, json_option
 from nearcast_cli.tenant import tenant_option
@@ -114,7 +115,7 @@ def revoke(
             f"{tenant} has no key {key_id}",
             reason="KEY_UNKNOWN",
             field="key_id",
-            advice=f"See them with:  nearcast keys list --tenant {tenant}",
+            advice=f"See them with:  {command_name()} keys list --tenant {tenant}",
         )
     if as_json:
         print_json({"revoked": key_id})
@@ -134,18 +135,27 @@ async def _revoke(dsn: str, tenant: str, key_id: int) -> bool:
 @database_options
 @json_option
 def rotate_signing(tenant: str, database: Database, as_json: bool) -> None:
-    """Sign reward tokens with a new key; the one before it goes on verifying, any older one does not."""
+    """Sign reward tokens with a new key.
+
+    Two keys are live. The new one signs as soon as every process had time to read it, and the one before it
+    goes on verifying. Any older one is retired: it goes on verifying for 8 days (7 in which an event may come
+    in, and 1 in which the log may be read again) and is then forgotten. No token is lost by it.
+    """
     from nearcast_cli.printing import print_json
 
     key_ids = asyncio.run(_rotate(database.find(), tenant))
+    *others, signs = key_ids
+    made = others[-1] if others else signs
     if as_json:
-        print_json({"signs": key_ids[-1], "verify": key_ids})
-    else:
-        verifying = ", ".join(map(str, key_ids))
-        click.echo(f"Signing key {key_ids[-1]} signs from now on; verifying: {verifying}.")
+        print_json({"made": made, "signs": signs, "verify": sorted(key_ids)})
+        return
+    verifying = ", ".join(map(str, sorted(key_ids)))
+    until = "" if made == signs else f" until every process knows key {made}, which was made now"
+    click.echo(f"Signing key {signs} signs{until}; verifying: {verifying}.")
 
 
 async def _rotate(dsn: str, tenant: str) -> list[int]:
+    """The keys that verify: the one that signs last, and before it the one that was made now."""
     from nearcast_cli.operating import open_records
 
     async with open_records(dsn) as records:

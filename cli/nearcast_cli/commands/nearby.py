@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nearcast_cli.asking import place_options, take_filter, title_of
+from nearcast_cli.checkout import command_name
 from nearcast_cli.coordinates import PlaceCommand
 from nearcast_cli.finding import Server, client_options, json_option
 
@@ -43,7 +44,8 @@ def _show(response: "NearbyResponse") -> None:
 
     if not response.items:
         click.echo(
-            f"Nothing within {distance(response.radius_used_m)}. See all items with: nearcast items list"
+            f"Nothing within {distance(response.radius_used_m)}. "
+            f"See all items with: {command_name()} items list"
         )
         return
     print_table(

@@ -82,7 +82,7 @@ def show(tenant: str, database: Database, as_json: bool) -> None:
     from nearcast_cli.printing import print_json
     from nearcast_config.policytext import policy_to_toml
 
-    revision = asyncio.run(_show(database.find(), tenant))
+    revision = asyncio.run(_show(database.find(), tenant, database.first_policy()))
     if as_json:
         document = {
             "tenant": tenant,
@@ -94,8 +94,8 @@ def show(tenant: str, database: Database, as_json: bool) -> None:
         click.echo(f"# revision {revision.number} of {tenant}\n{policy_to_toml(revision.policy)}", nl=False)
 
 
-async def _show(dsn: str, tenant: str) -> "Revision":
+async def _show(dsn: str, tenant: str, first: "Policy | None") -> "Revision":
     from nearcast_cli.operating import open_records
 
-    async with open_records(dsn) as records:
+    async with open_records(dsn, first) as records:
         return await records.policies.current(await records.tenant_id(tenant))

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nearcast_cli.asking import person_options, place_options, take_filter, title_of
+from nearcast_cli.checkout import command_name
 from nearcast_cli.coordinates import PlaceCommand
 from nearcast_cli.finding import Server, client_options, json_option
 
@@ -63,7 +64,8 @@ def _show(response: "RecommendResponse", tokens: bool) -> None:
 
     if not response.items:
         click.echo(
-            f"Nothing within {distance(response.radius_used_m)}. See all items with: nearcast items list"
+            f"Nothing within {distance(response.radius_used_m)}. "
+            f"See all items with: {command_name()} items list"
         )
         return
     print_table(
@@ -137,7 +139,7 @@ def _hint(response: "RecommendResponse", tokens: bool) -> None:
     first = response.items[0]
     click.echo(
         "\nAct on the first one (all tokens: --tokens):\n"
-        f"  nearcast record apply --token {first.reward_token}"
+        f"  {command_name()} record apply --token {first.reward_token}"
     )
     if response.next_page_token:
         click.echo(f"Go on with the same options and:\n  --page-token {response.next_page_token}")

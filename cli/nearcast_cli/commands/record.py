@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nearcast_cli.asking import person_options
+from nearcast_cli.checkout import command_name
 from nearcast_cli.failure import CommandFailedError
 from nearcast_cli.finding import Server, client_options, json_option
 
@@ -48,7 +49,9 @@ def command(
     from nearcast_cli.calling import Gateway
 
     if not tokens and not options["item_id"]:
-        raise click.UsageError("Missing option '--token'; every item of `nearcast recommend` has one.")
+        raise click.UsageError(
+            f"Missing option '--token'; every item of `{command_name()} recommend` has one."
+        )
     if not tokens and not event_id:
         event_id = _new_event_id()
     events = [

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from nearcast_cli.checkout import command_name
 from nearcast_cli.finding import Server, client_options, json_option
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def _show(response: "GetStatsResponse", asked: tuple[str, ...]) -> None:
     if missing:
         click.echo(f"No such item: {', '.join(missing)}")
     elif not response.items:
-        click.echo("Nothing has been seen yet. Ask with: nearcast recommend LAT LON")
+        click.echo(f"Nothing has been seen yet. Ask with: {command_name()} recommend LAT LON")
     if response.feeds:
         click.echo()
         print_table(

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 
 import click
 
-from nearcast_cli.checkout import find_checkout
+from nearcast_cli.checkout import command_name, find_checkout
 from nearcast_cli.failure import CommandFailedError
 
 
@@ -28,7 +28,7 @@ def command(arguments: tuple[str, ...]) -> int:
         raise CommandFailedError(
             "this environment was made for running, not for testing",
             reason="NO_PYTEST",
-            advice=f"Run:  {root}/nearcast test",
+            advice=f"Run:  {command_name()} test",
         )
     environment = {**os.environ, "PYTHONSAFEPATH": "1"}
     return subprocess.run(

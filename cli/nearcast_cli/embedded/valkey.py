@@ -5,6 +5,7 @@ import socket
 from collections.abc import Mapping
 from pathlib import Path
 
+from nearcast_cli.checkout import command_name
 from nearcast_cli.embedded.binaries import find_redis
 from nearcast_cli.embedded.ownership import check_owner
 from nearcast_cli.embedded.server import ServerPlan, plain_environment
@@ -52,8 +53,9 @@ def plan_valkey(state: StateDirectory, settings: Mapping[str, str]) -> ServerPla
         stop_signal=signal.SIGTERM,
         answers=_answers,
         advice=f"If the data is damaged, move it away and start again:  mv '{state.redis}' "
-        f"'{state.redis}.broken'. What is searched is then filled from Postgres by  nearcast rebuild redis ; "
-        "events that were acknowledged in the last seconds and not yet counted stay in the moved files.",
+        f"'{state.redis}.broken'. What is searched is then filled from Postgres by  "
+        f"{command_name()} rebuild redis ; events that were acknowledged in the last seconds and not yet "
+        "counted stay in the moved files.",
     )
 
 

@@ -13,6 +13,7 @@ from nearcast_cli.livesimulation import clicks_line
 ROWS = 12
 BAR_WIDTH = 20
 RATED_KIND = "view"
+HEALTHY = "healthy"
 SHOWN_KINDS = ("impression", "view", "save", "apply")
 TrueRate = Callable[[str], float]
 
@@ -49,7 +50,9 @@ def health_words(figures: Figures) -> str:
         return "the gateway does not answer"
     if away:
         return f"cannot serve {', '.join(away)}"
-    return f"degraded: {', '.join(figures.degraded)}" if figures.degraded else "healthy"
+    if figures.answer.refusal:
+        return f"questions are refused: {figures.answer.refusal}"
+    return f"degraded: {', '.join(figures.answer.degraded)}" if figures.answer.degraded else HEALTHY
 
 
 def top_items(figures: Figures) -> list[ItemStats]:
@@ -66,8 +69,8 @@ def _rated(item: ItemStats) -> KindStats:
 
 
 def _headline(figures: Figures, events_per_s: float) -> Text:
-    well = figures.is_healthy and not figures.degraded
-    text = Text(health_words(figures), style="green" if well else "yellow")
+    health = health_words(figures)
+    text = Text(health, style="green" if health == HEALTHY else "yellow")
     counted = ", ".join(f"{figures.total(kind)} {kind}s" for kind in ("impression", "view"))
     text.append(
         f"   {figures.events} events counted, {events_per_s:.0f}/s   {counted}   Ctrl-C stops", style="dim"

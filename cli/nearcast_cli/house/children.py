@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from nearcast_cli.embedded import Endpoints, StateDirectory
 from nearcast_cli.house.plan import Plan, Ports
 from nearcast_cli.livesimulation import REPORT_NAME
+from nearcast_cli.pace import pace_arguments
 from nearcast_cli.processes import ChildSpec
 from nearcast_config.environment import variable_of
 
@@ -27,6 +28,7 @@ def house_children(
             "town",
             f"--town-at={plan.town_at.lat!r},{plan.town_at.lon!r}",
             f"--report={state.path / REPORT_NAME}",
+            *pace_arguments(plan.pace),
         )
         who = {**_outside(), "NEARCAST_ADDRESS": ports.address, "NEARCAST_API_KEY": api_key}
         children.append(_child(TOWN, arguments, state, who))

@@ -14,6 +14,7 @@ from nearcast.v1.recommend_pb2 import DegradedReason, RecommendRequest
 from nearcast.v1.recommend_pb2_grpc import RecommendServiceStub
 from nearcast.v1.stats_pb2 import GetStatsRequest, GetStatsResponse
 from nearcast.v1.stats_pb2_grpc import StatsServiceStub
+from nearcast_cli.calling import CallFailedError
 from nearcast_cli.finding import Target
 from nearcast_cli.livetown import TownReport, read_report
 from nearcast_geo.point import Point
@@ -26,18 +27,13 @@ TOWN_FRESH_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """One look; what could not be read is None or empty."""
+    """One look; what could not be read is None or empty. `answer` is what a question got."""
 
     read_at: float
     stats: GetStatsResponse | None
     health: Mapping[str, bool]
-    degraded: tuple[str, ...]
+    answer: "Answer"
     town: TownReport | None
-
-    @property
-    def is_healthy(self) -> bool:
-        """Whether every service can answer."""
-        return all(self.health.get(service, False) for service in SERVICES)
 
     def total(self, kind: str) -> int:
         """How often this has happened in all."""
@@ -50,6 +46,14 @@ class Figures:
         return sum(total.count for total in self.stats.totals) if self.stats else 0
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a question got: `refusal` is the reason why it had no answer, "" when it had one."""
+
+    refusal: str = ""
+    degraded: tuple[str, ...] = ()
+
+
 class Onlooker:
     """Looks at one gateway; whoever made the channel closes it."""
 
@@ -57,6 +61,7 @@ class Onlooker:
         self._health = HealthStub(channel)
         self._stats = StatsServiceStub(channel)
         self._recommend = RecommendServiceStub(channel)
+        self._address = target.address
         self._metadata = (("authorization", f"Bearer {target.api_key}"),)
         self._place = LatLng(latitude=place.lat, longitude=place.lon)
         self._town_path = town_path
@@ -64,9 +69,14 @@ class Onlooker:
     async def look(self) -> Figures:
         """Read everything once; a gateway that is away gives a look without figures."""
         health = {service: await self.serves(service) for service in SERVICES}
-        return Figures(
-            time.time(), await self._read_stats(), health, await self.read_degraded(), self._read_town()
-        )
+        return Figures(time.time(), await self._read_stats(), health, await self._ask(), self._read_town())
+
+    async def is_open(self, *, complete: bool) -> bool:
+        """Whether every service can answer and a question has an answer; a `complete` one is not degraded."""
+        if not all([await self.serves(service) for service in SERVICES]):
+            return False
+        answer = await self._ask()
+        return not answer.refusal and not (complete and answer.degraded)
 
     async def serves(self, service: str) -> bool:
         """Whether a service says that it can answer."""
@@ -84,15 +94,14 @@ class Onlooker:
         except grpc.aio.AioRpcError:
             return None
 
-    async def read_degraded(self) -> tuple[str, ...]:
-        """What an answer says is not as it should be."""
+    async def _ask(self) -> Answer:
         request = RecommendRequest(location=self._place, limit=1)
         try:
             answer = await self._recommend.Recommend(request, timeout=DEADLINE_S, metadata=self._metadata)
-        except grpc.aio.AioRpcError:
-            return ()
+        except grpc.aio.AioRpcError as error:
+            return Answer(refusal=CallFailedError(error, self._address).reason)
         names = [DegradedReason.Name(reason) for reason in answer.degraded_reasons]
-        return tuple(name.removeprefix("DEGRADED_REASON_") for name in names)
+        return Answer(degraded=tuple(name.removeprefix("DEGRADED_REASON_") for name in names))
 
     def _read_town(self) -> TownReport | None:
         report = read_report(self._town_path)

@@ -1,6 +1,7 @@
 """Before anybody moves in: the schema, the tenant, its key, and a policy to play with."""
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -13,6 +14,7 @@ from nearcast_cli.tenant import DEV_TENANT
 from nearcast_config.policy import Policy
 from nearcast_config.policytext import default_policy
 from nearcast_store.migration import migrate
+from nearcast_store.policies.protocol import Revision
 from nearcast_store.redis_client import open_client
 from nearcast_telemetry.logs import redact
 
@@ -27,14 +29,22 @@ def playground_policy() -> Policy:
     return msgspec.structs.replace(policy, master=master)
 
 
-async def furnish(endpoints: Endpoints, state: StateDirectory, policy: Policy | None) -> str:
-    """Make what is missing; the key of the tenant."""
+@dataclass(frozen=True, slots=True)
+class Furnished:
+    """The key of the tenant, and the policy it has in force."""
+
+    api_key: str
+    revision: Revision
+
+
+async def furnish(endpoints: Endpoints, state: StateDirectory, policy: Policy | None) -> Furnished:
+    """Make what is missing; the policy is that of a tenant which has none."""
     await _check_redis(endpoints.redis_url)
     await migrate(endpoints.postgres_dsn)
-    async with open_records(endpoints.postgres_dsn) as records:
+    async with open_records(endpoints.postgres_dsn, policy or playground_policy()) as records:
         tenant_id = await records.tenants.ensure_tenant(DEV_TENANT, "Development")
-        await _seed_policy(records, tenant_id, policy or playground_policy())
-        return await _key(records, tenant_id, state.path / KEY_NAME)
+        key = await _key(records, tenant_id, state.path / KEY_NAME)
+        return Furnished(key, await records.policies.current(tenant_id))
 
 
 async def _check_redis(url: str) -> None:
@@ -50,13 +60,6 @@ async def _check_redis(url: str) -> None:
         ) from error
     finally:
         await client.aclose()
-
-
-async def _seed_policy(records: Records, tenant_id: int, policy: Policy) -> None:
-    """Only while nobody has set anything: the first revision is then the default one."""
-    current = await records.policies.current(tenant_id)
-    if current.number == 1 and current.policy == default_policy():
-        await records.policies.apply(tenant_id, policy, "nearcast up", "the first policy of the playground")
 
 
 async def _key(records: Records, tenant_id: int, path: Path) -> str:

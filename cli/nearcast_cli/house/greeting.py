@@ -3,7 +3,9 @@
 from nearcast_cli.checkout import command_name, find_checkout
 from nearcast_cli.finding import DEFAULT_STATE
 from nearcast_cli.house.plan import Plan, Ports
+from nearcast_cli.seeding import apply_command
 from nearcast_geo.point import Point
+from nearcast_store.policies.protocol import Revision
 
 OSLO = Point(59.91, 10.75)
 
@@ -35,6 +37,16 @@ With grpcurl:
     -d '{{"location": {{"latitude": {place.lat:g}, "longitude": {place.lon:g}}}, "limit": 5}}' \\
     {ports.address} nearcast.v1.RecommendService/Recommend
 """
+
+
+def policy_notice(plan: Plan, revision: Revision) -> str:
+    """That the file's policy is not the one in force, and how it comes to be; "" when it is."""
+    if plan.policy is None or plan.config_path is None or plan.policy == revision.policy:
+        return ""
+    return (
+        f"The [policy] of {plan.config_path} is not in force: policy revision {revision.number} is, and it "
+        f"differs. To apply the file's:\n  {apply_command(plan.config_path, state=plan.state)}"
+    )
 
 
 def _python_note() -> str:

@@ -11,24 +11,21 @@ import grpc
 import msgspec
 
 from nearcast_cli.embedded import EmbeddedServers, Endpoints, StateDirectory, running_instance, write_instance
-from nearcast_cli.embedded.server import log_end
-from nearcast_cli.failure import CommandFailedError
 from nearcast_cli.finding import Target
 from nearcast_cli.house.children import house_children
-from nearcast_cli.house.figures import SERVICES, Onlooker
+from nearcast_cli.house.figures import Onlooker
 from nearcast_cli.house.furnishing import furnish
-from nearcast_cli.house.greeting import OSLO, greeting
+from nearcast_cli.house.greeting import OSLO, greeting, policy_notice
+from nearcast_cli.house.opening import LOOK_EVERY_S, Opening, PortLostError, pause
 from nearcast_cli.house.plan import Plan, Ports
 from nearcast_cli.house.ports import choose_ports
 from nearcast_cli.house.screen import Screen
 from nearcast_cli.livesimulation import REPORT_NAME
-from nearcast_cli.processes import ChildEvent, ChildSpec, Supervisor
+from nearcast_cli.processes import ChildEvent, Supervisor
 from nearcast_telemetry.signals import stop_on_signals
 
-LOOK_EVERY_S = 0.1
-READY_WITHIN_S = 120.0
-COMPLETE_WITHIN_S = 15.0  # a gateway without a keeper is of use too
 CHILD_GRACE_S = 12.0
+PORT_TRIES = 5
 
 
 def open_house(plan: Plan, screen: Screen) -> None:
@@ -71,41 +68,38 @@ class House:
         state = self._servers.state
         (state.path / REPORT_NAME).unlink(missing_ok=True)
         with stop_on_signals() as stop:
-            api_key = await furnish(self._endpoints, state, self._plan.policy)
-            children = house_children(self._plan, state, self._endpoints, self._ports, api_key)
-            supervisor = Supervisor(children)
-            try:
-                supervisor.start()
-                async with grpc.aio.insecure_channel(
-                    self._ports.address, options=_FOLLOW_RESTARTS
-                ) as channel:
-                    place = self._plan.town_at or OSLO
-                    target = Target(self._ports.address, api_key)
-                    onlooker = Onlooker(channel, target, place, state.path / REPORT_NAME)
-                    if await self._is_ready(onlooker, supervisor, children, stop):
-                        self._open_doors(api_key, time.monotonic() - began_s)
-                        await self._watch(onlooker, supervisor, stop)
-            finally:
-                supervisor.stop(CHILD_GRACE_S)
+            furnished = await furnish(self._endpoints, state, self._plan.policy)
+            notice = policy_notice(self._plan, furnished.revision)
+            if notice:
+                self._screen.say(notice)
+            for tries_left in reversed(range(PORT_TRIES)):
+                try:
+                    await self._live(furnished.api_key, began_s, stop)
+                except PortLostError:
+                    if not tries_left:
+                        raise
+                    # Nobody can hold a port for a child, so whoever came first has it; there are others.
+                    self._ports = choose_ports(self._plan.process)
+                else:
+                    return
 
-    async def _is_ready(
-        self, onlooker: Onlooker, supervisor: Supervisor, children: list[ChildSpec], stop: asyncio.Event
-    ) -> bool:
-        """Wait until every service answers; CommandFailedError with the last words of a child that ends."""
-        deadline_s, complete_by_s = (time.monotonic() + s for s in (READY_WITHIN_S, COMPLETE_WITHIN_S))
-        logs = {child.name: child for child in children}
-        offsets = {name: _size(child) for name, child in logs.items()}
-        while not stop.is_set():
-            for event in supervisor.check():
-                if event.exit_code is not None:
-                    raise _ended_early(logs[event.name], offsets[event.name], event)
-            serves = all([await onlooker.serves(service) for service in SERVICES])
-            if serves and (not await onlooker.read_degraded() or time.monotonic() > complete_by_s):
-                return True
-            if time.monotonic() > deadline_s:
-                raise _never_ready(logs["gateway"], offsets["gateway"])
-            await _wait(stop, LOOK_EVERY_S)
-        return False
+    async def _live(self, api_key: str, began_s: float, stop: asyncio.Event) -> None:
+        """With the processes on the ports of now; PortLostError when one of those is taken meanwhile."""
+        state = self._servers.state
+        children = house_children(self._plan, state, self._endpoints, self._ports, api_key)
+        supervisor = Supervisor(children)
+        opening = Opening(supervisor, children)
+        try:
+            supervisor.start()
+            async with grpc.aio.insecure_channel(self._ports.address, options=_FOLLOW_RESTARTS) as channel:
+                target = Target(self._ports.address, api_key)
+                place = self._plan.town_at or OSLO
+                onlooker = Onlooker(channel, target, place, state.path / REPORT_NAME)
+                if await opening.wait(onlooker, stop):
+                    self._open_doors(api_key, time.monotonic() - began_s)
+                    await self._watch(onlooker, supervisor, stop)
+        finally:
+            supervisor.stop(CHILD_GRACE_S)
 
     def _open_doors(self, api_key: str, took_s: float) -> None:
         state = self._servers.state
@@ -126,7 +120,7 @@ class House:
                     self._screen.say(f"{title} has ended; starting it again on its data")
                 for title in self._servers.revive():
                     self._screen.say(f"{title} runs again")
-                await _wait(stop, LOOK_EVERY_S)
+                await pause(stop, LOOK_EVERY_S)
         finally:
             stop.set()
             await showing
@@ -136,14 +130,6 @@ class House:
 _FOLLOW_RESTARTS = [("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 1000)]
 
 
-async def _wait(stop: asyncio.Event, seconds: float) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            await stop.wait()
-    except TimeoutError:
-        return
-
-
 def _words(event: ChildEvent) -> str:
     if event.exit_code is None:
         return f"{event.name} runs again (process {event.pid})"
@@ -151,31 +137,6 @@ def _words(event: ChildEvent) -> str:
     return (
         f"{event.name} (process {event.pid}) ended with {how}; starting it again in {event.retry_in_s:.1f} s"
     )
-
-
-def _size(child: ChildSpec) -> int:
-    return child.log_path.stat().st_size if child.log_path.exists() else 0
-
-
-def _ended_early(child: ChildSpec, offset: int, event: ChildEvent) -> CommandFailedError:
-    return CommandFailedError(
-        f"the {child.name} ended with status {event.exit_code} before it was ready. Its last words, of "
-        f"{child.log_path}:\n{_quoted(child, offset)}",
-        reason="PROCESS_FAILED",
-    )
-
-
-def _never_ready(child: ChildSpec, offset: int) -> CommandFailedError:
-    return CommandFailedError(
-        f"the {child.name} was not ready within {READY_WITHIN_S:.0f} s. Its last words, of "
-        f"{child.log_path}:\n{_quoted(child, offset)}",
-        reason="NOT_READY",
-    )
-
-
-def _quoted(child: ChildSpec, offset: int) -> str:
-    lines = log_end(child.log_path, offset).splitlines()
-    return "\n".join(f"    {line}" for line in lines) or "    (nothing)"
 
 
 @contextmanager

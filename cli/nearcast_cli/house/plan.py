@@ -6,6 +6,7 @@ from pathlib import Path
 from nearcast_config.policy import Policy
 from nearcast_config.process import ProcessConfig
 from nearcast_geo.point import Point
+from nearcast_town.simulate import LivePace
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +18,7 @@ class Plan:
     process: ProcessConfig
     policy: Policy | None
     town_at: Point | None
+    pace: LivePace
 
 
 @dataclass(frozen=True, slots=True)

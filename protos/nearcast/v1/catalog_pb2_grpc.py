@@ -109,7 +109,8 @@ class CatalogServiceServicer:
         """Lists items in the order of their ids, from Postgres.
 
         Pages are stable: an item that exists during the whole listing is listed
-        exactly once. Expired items are left out unless asked for.
+        exactly once. Expired items are left out unless asked for. A page may hold
+        fewer items than asked for; only an empty next_page_token ends the listing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -67,7 +67,8 @@ class CatalogServiceStub:
     """Lists items in the order of their ids, from Postgres.
 
     Pages are stable: an item that exists during the whole listing is listed
-    exactly once. Expired items are left out unless asked for.
+    exactly once. Expired items are left out unless asked for. A page may hold
+    fewer items than asked for; only an empty next_page_token ends the listing.
     """
 
 @_typing.type_check_only
@@ -109,7 +110,8 @@ class CatalogServiceAsyncStub(CatalogServiceStub):
     """Lists items in the order of their ids, from Postgres.
 
     Pages are stable: an item that exists during the whole listing is listed
-    exactly once. Expired items are left out unless asked for.
+    exactly once. Expired items are left out unless asked for. A page may hold
+    fewer items than asked for; only an empty next_page_token ends the listing.
     """
 
 class CatalogServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -172,7 +174,8 @@ class CatalogServiceServicer(metaclass=_abc_1.ABCMeta):
         """Lists items in the order of their ids, from Postgres.
 
         Pages are stable: an item that exists during the whole listing is listed
-        exactly once. Expired items are left out unless asked for.
+        exactly once. Expired items are left out unless asked for. A page may hold
+        fewer items than asked for; only an empty next_page_token ends the listing.
         """
 
 def add_CatalogServiceServicer_to_server(servicer: CatalogServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -54,8 +54,10 @@ class RecommendServiceStub:
 
     Pages: next_page_token continues the same draw, leaves out what was served
     before it and never reorders it; new items may appear. It is bound to tenant
-    and query (PAGE_TOKEN_INVALID when anything else changed or it is older than
-    an hour).
+    and query: only read_mask, explain and session_token may differ from page to
+    page (PAGE_TOKEN_INVALID otherwise, and when it is older than an hour). A page
+    goes on under the visit, feed and epoch of the first one. The last page may be
+    empty.
 
     Keeps answering when Postgres or the keeper is down, with what was learned so
     far; degraded_reasons says so. UNAVAILABLE with CANDIDATES_UNAVAILABLE and
@@ -88,8 +90,10 @@ class RecommendServiceAsyncStub(RecommendServiceStub):
 
     Pages: next_page_token continues the same draw, leaves out what was served
     before it and never reorders it; new items may appear. It is bound to tenant
-    and query (PAGE_TOKEN_INVALID when anything else changed or it is older than
-    an hour).
+    and query: only read_mask, explain and session_token may differ from page to
+    page (PAGE_TOKEN_INVALID otherwise, and when it is older than an hour). A page
+    goes on under the visit, feed and epoch of the first one. The last page may be
+    empty.
 
     Keeps answering when Postgres or the keeper is down, with what was learned so
     far; degraded_reasons says so. UNAVAILABLE with CANDIDATES_UNAVAILABLE and
@@ -131,8 +135,10 @@ class RecommendServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Pages: next_page_token continues the same draw, leaves out what was served
         before it and never reorders it; new items may appear. It is bound to tenant
-        and query (PAGE_TOKEN_INVALID when anything else changed or it is older than
-        an hour).
+        and query: only read_mask, explain and session_token may differ from page to
+        page (PAGE_TOKEN_INVALID otherwise, and when it is older than an hour). A page
+        goes on under the visit, feed and epoch of the first one. The last page may be
+        empty.
 
         Keeps answering when Postgres or the keeper is down, with what was learned so
         far; degraded_reasons says so. UNAVAILABLE with CANDIDATES_UNAVAILABLE and

@@ -1,6 +1,6 @@
 """CatalogService on the wire."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from nearcast.v1 import catalog_pb2, item_pb2
 from nearcast_server.cataloguing import MOST_ITEMS, Cataloguer, Entry, EntryResult
@@ -9,7 +9,11 @@ from nearcast_server.listpages import ListPages
 from nearcast_server.rpc.items import stored_painter, to_item
 from nearcast_server.rpc.outcomes import to_outcome
 from nearcast_server.rpc.queries import MOST_TOKEN_CHARS, check_batch
+from nearcast_store.catalog.protocol import ItemPage, StoredItem
 from nearcast_store.tenants.protocol import Caller
+
+# A client takes 4 MiB unless it was told otherwise.
+MOST_PAGE_BYTES = 3 * 1024 * 1024
 
 
 class CatalogService:
@@ -58,10 +62,26 @@ class CatalogService:
         page = await self._cataloguer.page(
             caller.tenant_id, after, request.page_size, expired_too=request.show_expired
         )
+        items, last_item_id = _fitting(page, paint)
         more = ""
-        if page.last_item_id is not None:
-            more = self._pages.close(caller.tenant_id, page.last_item_id, request.show_expired)
-        return catalog_pb2.ListItemsResponse(items=[paint(item) for item in page.items], next_page_token=more)
+        if last_item_id is not None:
+            more = self._pages.close(caller.tenant_id, last_item_id, request.show_expired)
+        return catalog_pb2.ListItemsResponse(items=items, next_page_token=more)
+
+
+def _fitting(
+    page: ItemPage, paint: Callable[[StoredItem], item_pb2.Item]
+) -> tuple[list[item_pb2.Item], str | None]:
+    """As much of a page as one message may hold, and the item to go on after."""
+    items: list[item_pb2.Item] = []
+    size = 0
+    for place, stored in enumerate(page.items):
+        message = paint(stored)
+        size += message.ByteSize()
+        if items and size > MOST_PAGE_BYTES:
+            return items, page.items[place - 1].served.item.item_id
+        items.append(message)
+    return items, page.last_item_id
 
 
 def _entry(message: item_pb2.Item) -> Entry:

@@ -69,7 +69,7 @@ class RecommendService:
         view, decision = slate.view, slate.decision
         reasons = degraded(view, self._clock())
         self._observe(slate, reasons)
-        age_s = max(slate.now - view.read_at, 0.0)
+        age_s = max(slate.now - view.stats_at, 0.0)
         return recommend_pb2.RecommendResponse(
             request_id=str(decision.request_id),
             feed=decision.choice.feed,

@@ -5,6 +5,7 @@ from nearcast_statskeeper.jobs.schedule import Job
 from nearcast_statskeeper.pacing import Clock
 from nearcast_statskeeper.roster import Roster
 from nearcast_store.counting.protocol import CountStore
+from nearcast_store.errors import StoreUnavailableError
 from nearcast_store.policies.protocol import PolicyStore
 from nearcast_telemetry.logs import logger
 from nearcast_telemetry.metrics import KEEPER_EPOCHS_PUBLISHED, Metrics
@@ -19,15 +20,21 @@ INTERVAL_S = 5.0
 def publish_epochs(
     policies: PolicyStore, counts: CountStore, roster: Roster, metrics: Metrics, clock: Clock
 ) -> Job:
-    """Of every tenant; they are independent, so a tenant whose epoch cannot be computed stops no other."""
+    """Of every tenant; they are independent, so a tenant whose epoch cannot be made stops no other."""
+    told: dict[int, str] = {}
 
     async def run() -> dict[str, object]:
         published = 0
         for tenant_id in await roster.tenant_ids():
             try:
                 published += await _publish(tenant_id)
-            except ValueError as error:
-                log.error("epoch.not_published", cause=error, tenant_id=tenant_id)
+                told.pop(tenant_id, None)
+            except StoreUnavailableError:
+                raise
+            except Exception as error:  # noqa: BLE001 - whatever a tenant has set, and each fault is logged once
+                if told.get(tenant_id) != repr(error):
+                    told[tenant_id] = repr(error)
+                    log.error("epoch.not_published", cause=error, tenant_id=tenant_id)
         return {"published": published} if published else {}
 
     async def _publish(tenant_id: int) -> bool:

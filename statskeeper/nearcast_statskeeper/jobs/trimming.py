@@ -2,12 +2,11 @@
 
 from typing import Protocol
 
+from nearcast_ledger.horizon import REPLAY_WINDOW_HOURS
 from nearcast_statskeeper.jobs.schedule import Job
 from nearcast_statskeeper.roster import Roster
 
 INTERVAL_S = 60.0
-# As long as this, acknowledged entries can be folded again into a Postgres that came back from a backup.
-REPLAY_WINDOW_S = 24 * 3600.0
 
 
 class Trimmable(Protocol):
@@ -22,7 +21,7 @@ def trim_log(upkeep: Trimmable, roster: Roster) -> Job:
     """Of every tenant; what is unfinished stays, however old."""
 
     async def run() -> dict[str, object]:
-        trimmed = await upkeep.trim(await roster.tenant_ids(), REPLAY_WINDOW_S)
+        trimmed = await upkeep.trim(await roster.tenant_ids(), REPLAY_WINDOW_HOURS * 3600.0)
         return {"entries": trimmed} if trimmed else {}
 
     return Job("trim_log", INTERVAL_S, run)

@@ -90,6 +90,6 @@ class MemoryCatalogStore:
             if kept := writing.kept:
                 self._items[tenant_id][kept.item.item_id] = kept
                 self._names[tenant_id][kept.posting] = (kept.item.item_id, kept.item.title)
-                if not kept.deleted:
+                if kept.ended_at is None:
                     self._feed.tell(tenant_id, kept.posting, kept.served)
         return [writing.result for writing in writings]

@@ -7,7 +7,7 @@ from zlib import crc32
 from nearcast_catalogue.item import Item
 from nearcast_store.catalog.protocol import ItemPage, StoredItem, WriteResult
 from nearcast_store.catalog.rows import item_columns, kept_of, posting_columns, served_json
-from nearcast_store.catalog.writing import Kept, Writing, delete, end_of, write
+from nearcast_store.catalog.writing import Kept, Writing, begins_life, delete, end_of, write
 from nearcast_store.postgres import Connection, Pool, affected
 from nearcast_store.queries import queries
 
@@ -33,7 +33,7 @@ class PostgresCatalogStore:
         now = round(now, 6)  # what Postgres keeps of a time
         async with self._pool.transaction() as connection:
             kept = await _locked(connection, tenant_id, [item.item_id for item in items])
-            lives = sum(item.item_id not in kept or kept[item.item_id].has_ended(now) for item in items)
+            lives = sum(begins_life(kept.get(item.item_id), item, now) for item in items)
             postings = await _next_postings(connection, lives)
             writings = [write(kept.get(item.item_id), item, postings, now) for item in items]
             await _write(connection, tenant_id, writings, now)
@@ -121,7 +121,7 @@ async def _next_postings(connection: Connection, count: int) -> Iterator[int]:
 async def _write(connection: Connection, tenant_id: int, writings: Sequence[Writing], now: float) -> None:
     kept = [writing.kept for writing in writings if writing.kept]
     ends = [writing.ends for writing in writings if writing.ends]
-    shown = [k for k in kept if not k.deleted]
+    shown = [k for k in kept if k.ended_at is None]
     if kept:
         await connection.execute(_ITEMS["write_items"], tenant_id, *item_columns(kept))
     if shown:

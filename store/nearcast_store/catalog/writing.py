@@ -44,7 +44,7 @@ class Kept:
         return WriteResult(verdict, self.version, self.etag, self.posting, created)
 
     def has_ended(self, now: float) -> bool:
-        """Whether the next write begins a new life."""
+        """Whether this life is over."""
         return needs_new_posting(self.ended_at is not None, self.item.expires_at, now)
 
 
@@ -61,30 +61,36 @@ def write(kept: Kept | None, item: Item, postings: Iterator[int], now: float) ->
     """Judge one item against what is kept.
 
     Version 0 counts up; a higher version is written; the same version again is WRITTEN when it says the same
-    and STALE when it does not; a lower one is STALE. A tombstone's version counts like any other.
+    and STALE when it does not; a lower one is STALE. After a delete the version of the deleted item will do.
+    What has ended and would have ended as it is written now begins no new life.
     """
     said = content(item)
     if kept is not None and item.version == kept.version and not kept.deleted and said == kept.item:
         return Writing(kept.result(Verdict.WRITTEN))
     if item.etag and (kept is None or kept.deleted or item.etag != kept.etag):
         return Writing(kept.result(Verdict.ETAG_MISMATCH) if kept else WriteResult(Verdict.ETAG_MISMATCH))
-    if kept is not None and 0 < item.version <= kept.version:
+    if kept is not None and 0 < item.version < kept.version + (not kept.deleted):
         return Writing(kept.result(Verdict.STALE))
-    if kept is None or kept.has_ended(now):
+    if kept is None or begins_life(kept, item, now):
         written = _keep(said, next(postings), _next_version(kept, item), now, now)
         unswept = kept if kept is not None and kept.ended_at is None else None
         return Writing(written.result(Verdict.WRITTEN, created=True), written, unswept)
     written = _keep(said, kept.posting, _next_version(kept, item), kept.born_at, now)
+    if kept.ended_at is not None:
+        written = replace(written, ended_at=now)
     return Writing(written.result(Verdict.WRITTEN), written)
 
 
+def begins_life(kept: Kept | None, item: Item, now: float) -> bool:
+    """Whether the item needs a posting of its own."""
+    return kept is None or (kept.has_ended(now) and not needs_new_posting(False, item.expires_at, now))
+
+
 def delete(kept: Kept | None, now: float) -> Writing:
-    """End a life and leave a tombstone of the next version; what is gone already is NOT_FOUND."""
+    """End a life and leave a tombstone of its version; what is gone already is NOT_FOUND."""
     if kept is None or kept.deleted:
         return Writing(WriteResult(Verdict.NOT_FOUND))
-    tombstone = replace(
-        kept, version=min(kept.version + 1, MAX_VERSION), updated_at=now, ended_at=now, deleted=True
-    )
+    tombstone = replace(kept, updated_at=now, ended_at=now, deleted=True)
     return Writing(tombstone.result(Verdict.WRITTEN), tombstone, kept if kept.ended_at is None else None)
 
 

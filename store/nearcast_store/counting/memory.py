@@ -12,6 +12,7 @@ from nearcast_store.counting.protocol import (
     DeadLetter,
     FeedCount,
     FoldResult,
+    LedgerRow,
 )
 from nearcast_store.counting.tallying import (
     CountKey,
@@ -28,10 +29,10 @@ from nearcast_store.counting.tallying import (
 
 
 class MemoryCountStore:
-    """See CountStore. Of the ledger only the identities are kept."""
+    """See CountStore. Of the ledger little more than the identities is kept."""
 
     def __init__(self) -> None:
-        self._known: set[Identity] = set()
+        self._known: dict[Identity, bool] = {}  # whether it is learned from
         self._folds = 0
         # By tenant; what changed last comes last, with the number of the fold that changed it.
         self._counts: defaultdict[int, OrderedDict[CountKey, tuple[int, int]]] = defaultdict(OrderedDict)
@@ -41,8 +42,8 @@ class MemoryCountStore:
 
     async def fold(self, batch: Batch) -> FoldResult:
         """Progress is not kept: nothing outlives the process."""
-        new = [row for row in one_of_each(batch.rows) if row.identity not in self._known]
-        self._known.update(row.identity for row in new)
+        new = [row for row in one_of_each(batch.rows) if self._is_new(row)]
+        self._known |= {row.identity: not row.event.unlearned for row in new}
         self._folds += 1
         for key, count in count_rows(new).items():
             counts = self._counts[key.tenant_id]
@@ -57,7 +58,9 @@ class MemoryCountStore:
         counted = sum(not row.implied for row in new)
         return FoldResult(counted, reported - counted, len(batch.dead))
 
-    async def changed_since(self, tenant_id: int, horizon: int | None) -> Changes:
+    async def changed_since(
+        self, tenant_id: int, horizon: int | None, after: CountRow | None = None, most: int = 10_000
+    ) -> Changes:
         """A horizon is the number of the next fold."""
         complete = horizon is None or horizon > self._folds + 1
         since = 0 if horizon is None or complete else horizon
@@ -65,8 +68,10 @@ class MemoryCountStore:
         for key, (count, fold) in reversed(self._counts[tenant_id].items()):
             if fold < since:
                 break
-            rows.append(CountRow(*key[1:], count))
-        return Changes(rows, self._folds + 1, complete)
+            if after is None or key[1:] > after[:-1]:
+                rows.append(CountRow(*key[1:], count))
+        rows.sort()
+        return Changes(rows[:most], self._folds + 1, complete, len(rows) >= most)
 
     async def feed_counts(self, tenant_id: int) -> list[FeedCount]:
         """Sorted by market, feed and hour."""
@@ -89,6 +94,10 @@ class MemoryCountStore:
     async def totals(self, tenant_id: int) -> dict[int, int]:
         """Of all postings together."""
         return dict(self._sums(self._rows(tenant_id, lambda _: True), lambda row: row.kind))
+
+    def _is_new(self, row: LedgerRow) -> bool:
+        learned = self._known.get(row.identity)
+        return learned is None or not (learned or row.event.unlearned)
 
     def _learn(self, trials: dict[TrialKey, Trial]) -> None:
         before = {key: self._trials[key] for key in trials if key in self._trials}

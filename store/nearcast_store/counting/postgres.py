@@ -24,12 +24,14 @@ from nearcast_store.counting.protocol import (
 )
 from nearcast_store.counting.staging import COLUMNS, records_of
 from nearcast_store.counting.tallying import (
+    CountKey,
     Trial,
     TrialKey,
     count_rows,
     find_trials,
     merge,
     one_of_each,
+    sums_of,
     tally_changes,
 )
 from nearcast_store.errors import DataRefusedError
@@ -40,6 +42,8 @@ _EVENTS = queries("events")
 _COUNTS = queries("counts")
 _TRIALS = queries("trials")
 _LOG = queries("log")
+# No count has a key as low as this.
+_BEFORE_ALL = (-1, 0, 0, 0, 0, 0, False)
 
 
 class PostgresCountStore:
@@ -62,17 +66,23 @@ class PostgresCountStore:
         await self._partitions.ensure(_days_of(rows))
         return await self._fold(batch, rows)
 
-    async def changed_since(self, tenant_id: int, horizon: int | None) -> Changes:
+    async def changed_since(
+        self, tenant_id: int, horizon: int | None, after: CountRow | None = None, most: int = 10_000
+    ) -> Changes:
         """The next horizon is read first: whoever commits between the two reads is seen twice, not never."""
+        place = () if after is None else after[:-1]
         async with self._pool.connection() as connection:
             now: int = await connection.fetchval(_COUNTS["read_horizon"])
             # A horizon in the future is another server's, or this one's before it was restored.
             complete = horizon is None or horizon > now
             if complete:
-                rows = await connection.fetch(_COUNTS["list_counts"], tenant_id)
+                rows = await connection.fetch(
+                    _COUNTS["list_counts"], tenant_id, most, *(place or _BEFORE_ALL)
+                )
             else:
-                rows = await connection.fetch(_COUNTS["list_changed_counts"], tenant_id, horizon)
-        return Changes([CountRow(*row) for row in rows], now, complete)
+                name = "list_more_changed_counts" if place else "list_changed_counts"
+                rows = await connection.fetch(_COUNTS[name], tenant_id, most, horizon, *place)
+        return Changes([CountRow(*row) for row in rows], now, complete, len(rows) == most)
 
     async def feed_counts(self, tenant_id: int) -> list[FeedCount]:
         """Sorted by market, feed and hour."""
@@ -94,17 +104,14 @@ class PostgresCountStore:
     async def totals(self, tenant_id: int) -> dict[int, int]:
         """Of all postings together."""
         async with self._pool.connection() as connection:
-            return {
-                row["kind"]: row["total"] for row in await connection.fetch(_COUNTS["sum_counts"], tenant_id)
-            }
+            rows = await connection.fetch(_COUNTS["list_kind_totals"], tenant_id)
+        return {row["kind"]: row["count"] for row in rows}
 
     async def _fold(self, batch: Batch, rows: Sequence[LedgerRow]) -> FoldResult:
         async with self._pool.transaction() as connection:
             new = await _store(connection, rows) if rows else []
             if counts := count_rows(new):
-                await connection.execute(
-                    _COUNTS["add_counts"], *_columns((*key, counts[key]) for key in sorted(counts))
-                )
+                await _add_counts(connection, counts)
             if trials := find_trials(new):
                 await _store_trials(connection, trials)
             await _move_positions(connection, batch, new)
@@ -115,8 +122,21 @@ class PostgresCountStore:
         return FoldResult(counted, reported - counted, len(batch.dead))
 
 
+async def _add_counts(connection: Connection, counts: Mapping[CountKey, int]) -> None:
+    """The counts, and the sums of them that are kept."""
+    postings, kinds = sums_of(counts)
+    tables: tuple[tuple[str, Mapping[Any, int]], ...] = (
+        ("add_counts", counts),
+        ("add_posting_totals", postings),
+        ("add_kind_totals", kinds),
+    )
+    for name, added in tables:
+        rows = _columns((*key, count) for key, count in sorted(added.items()))
+        await connection.execute(_COUNTS[name], *rows)
+
+
 async def _store(connection: Connection, rows: Sequence[LedgerRow]) -> list[LedgerRow]:
-    """Store what is new; that."""
+    """Store what is new, or learned from only now; that."""
     await connection.execute(_EVENTS["create_staged_events"])
     await connection.copy_records_to_table("staged_events", records=records_of(rows), columns=COLUMNS)
     known = {row["known_already"] for row in await connection.fetch(_EVENTS["insert_staged_events"])}

@@ -55,7 +55,7 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class FoldResult:
-    """How many rows were new, and how many were there already."""
+    """How many rows were new or are learned from only now, and how many were there already."""
 
     counted: int
     duplicate: int
@@ -87,21 +87,31 @@ class FeedCount(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """Absolute counts of what changed; `horizon` is where the next look begins."""
+    """Absolute counts of what changed, in the order of their keys, as far as one look goes.
+
+    `horizon` is where the next look begins; of a look in several parts, the first part's. `complete`: the
+    look is at everything there is, not only at what changed. `more`: ask again after the last row.
+    """
 
     rows: Sequence[CountRow]
     horizon: int
-    complete: bool = field(default=False)  # everything there is, not only what changed
+    complete: bool = field(default=False)
+    more: bool = field(default=False)
 
 
 class CountStore(Protocol):
     """Stores each identity once and counts what was new, in one transaction. Raises StoreUnavailableError."""
 
     async def fold(self, batch: Batch) -> FoldResult:
-        """Store the rows whose identity is new, count the learned ones among them, move the progress."""
+        """Store the rows whose identity is new, count the learned ones among them, move the progress.
+
+        A learned row takes the place of one of its identity that was not learned from, and is counted then.
+        """
         ...
 
-    async def changed_since(self, tenant_id: int, horizon: int | None) -> Changes:
+    async def changed_since(
+        self, tenant_id: int, horizon: int | None, after: CountRow | None = None, most: int = 10_000
+    ) -> Changes:
         """Counts that may have changed since that horizon (None: all of them); repeats are harmless."""
         ...
 

@@ -90,6 +90,18 @@ def count_rows(rows: Iterable[LedgerRow]) -> Counter[CountKey]:
     return counts
 
 
+def sums_of(
+    counts: Mapping[CountKey, int],
+) -> tuple[Counter[tuple[int, int, int]], Counter[tuple[int, int]]]:
+    """What these counts are together by tenant, posting and kind, and by tenant and kind."""
+    postings: Counter[tuple[int, int, int]] = Counter()
+    kinds: Counter[tuple[int, int]] = Counter()
+    for key, count in counts.items():
+        postings[key.tenant_id, key.posting, key.kind] += count
+        kinds[key.tenant_id, key.kind] += count
+    return postings, kinds
+
+
 def find_trials(rows: Iterable[LedgerRow]) -> dict[TrialKey, Trial]:
     """What sessions were shown and did; an exploring answer and one without an epoch are nobody's choice."""
     trials: dict[TrialKey, Trial] = {}

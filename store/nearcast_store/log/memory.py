@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from nearcast_ledger.event import Durability, Entry
 from nearcast_store.log.protocol import Record
+from nearcast_store.log.suspicion import handed_out_together
 
 
 @dataclass(slots=True)
@@ -53,7 +54,8 @@ class MemoryEventLog:
             held
             for held in self._handed_out.values()
             if held.record.tenant_id in tenant_ids and now_s - held.since_s >= idle_s
-        ][:most]
+        ]
+        idle = handed_out_together(idle, lambda held: held.record.deliveries)[:most]
         for held in idle:
             held.since_s = now_s
             held.record = replace(held.record, deliveries=held.record.deliveries + 1)

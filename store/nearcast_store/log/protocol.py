@@ -36,7 +36,10 @@ class EventSource(Protocol):
         ...
 
     async def claim(self, tenant_ids: Sequence[int], most: int, idle_s: float) -> list[Record]:
-        """Entries read and not acknowledged for so long; also one's own from before a restart."""
+        """Entries read and not acknowledged for so long; also one's own from before a restart.
+
+        What was handed out ALONE_AFTER times comes alone, and after the others.
+        """
         ...
 
     async def acknowledge(self, records: Sequence[Record]) -> None:

@@ -10,6 +10,9 @@ from nearcast_store.connection import Command, RedisConnection, RedisReplyError,
 from nearcast_store.errors import LogUnavailableError, StoreError
 from nearcast_store.log.codec import encode_entry
 from nearcast_store.log.durability import offered_durability, require_durability
+from nearcast_telemetry.logs import logger
+
+log = logger("events")
 
 FIELD = "e"
 
@@ -46,6 +49,11 @@ class RedisEventLog:
         self._open = False
         self._offered = Durability.MEMORY
         self._offered_by = -1
+
+    @property
+    def alive(self) -> bool:
+        """Whether what is appended will be written or refused in time; not whether Redis answers."""
+        return self._open and self._writer is not None and not self._writer.done()
 
     def start(self) -> None:
         """Begin to write; needs a running loop and no Redis yet."""
@@ -107,6 +115,9 @@ class RedisEventLog:
                     append.done.set_result(self._durability)
         except StoreError as error:
             reason = error
+        except Exception as error:  # noqa: BLE001 - one group must not end the writer of all that follow
+            log.error("append.failed", cause=error, entries=len(group))
+            reason = "the writer failed"
         finally:
             _fail(group, reason)
 

@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
@@ -15,6 +15,7 @@ from nearcast_store.connection import Command
 from nearcast_store.errors import LogUnavailableError
 from nearcast_store.log.codec import decode_entry
 from nearcast_store.log.protocol import Record
+from nearcast_store.log.suspicion import ALONE_AFTER, handed_out_together
 from nearcast_store.redis_client import run, run_all, run_each
 
 GROUP = "keeper"
@@ -24,6 +25,14 @@ _NONE_LEFT = ""
 
 Streams = Mapping[str, tuple[int, int]]
 Entries = Sequence[tuple[bytes, dict[bytes, bytes] | None]]
+
+
+class _Pending(NamedTuple):
+    """An entry that was handed out and not acknowledged."""
+
+    key: str
+    entry_id: str
+    deliveries: int
 
 
 class RedisEventSource:
@@ -49,7 +58,7 @@ class RedisEventSource:
         self._note_reset = note_reset
         self._grouped: set[str] = set()
         self._unfinished: dict[str, str] = {}
-        self._cursors: dict[str, str] = {}
+        self._suspects: list[_Pending] = []
         timeout_s = redis.connection_pool.connection_kwargs.get("socket_timeout")
         self._longest_wait_s = 60.0 if timeout_s is None else timeout_s / 2
 
@@ -120,64 +129,65 @@ class RedisEventSource:
         return {key.decode(): entries for key, entries in found}
 
     async def _claim_unfinished(self, streams: Streams, most: int) -> list[Record]:
-        """What this consumer read in its last life and did not finish; each once."""
-        keys = [key for key in streams if self._unfinished.get(key) != _NONE_LEFT]
-        share = max(1, most // max(1, len(keys)))
-        pending = await self._pending(
-            [(key, self._unfinished.get(key, "-"), "+", share, self._consumer) for key in keys]
-        )
-        unfinished: dict[str, list[str]] = {}
-        for key, rows in zip(keys, pending, strict=True):
-            ids = [row["message_id"].decode() for row in rows]
-            self._unfinished[key] = f"({ids[-1]}" if ids else _NONE_LEFT
-            if ids:
-                unfinished[key] = ids
-        claims: list[Command] = [
-            ("XCLAIM", key, GROUP, self._consumer, 0, *ids) for key, ids in unfinished.items()
-        ]
-        found = {}
-        for key, entries in zip(unfinished, await run_all(self._redis, claims), strict=True):
-            found[key] = present = [entry for entry in entries if entry[1] is not None]
-            await self._give_up(key, set(unfinished[key]) - {entry[0].decode() for entry in present})
-        return await self._delivered(_records(streams, found))
+        """What this consumer read in its last life and did not finish; each once, the suspects last."""
+        while keys := [key for key in streams if self._unfinished.get(key) != _NONE_LEFT]:
+            share = max(1, most // len(keys))
+            unfinished = await self._pending(
+                [(key, self._unfinished.get(key, "-"), "+", share, self._consumer) for key in keys]
+            )
+            last = {each.key: f"({each.entry_id}" for each in unfinished}
+            self._unfinished |= {key: last.get(key, _NONE_LEFT) for key in keys}
+            self._suspects += [each for each in unfinished if each.deliveries >= ALONE_AFTER]
+            trusted = [each for each in unfinished if each.deliveries < ALONE_AFTER]
+            if taken := await self._take(streams, trusted, 0):
+                return taken
+        while alone := handed_out_together([s for s in self._suspects if s.key in streams], _deliveries):
+            self._suspects.remove(alone[0])
+            if taken := await self._take(streams, alone, 0):
+                return taken
+        return []
 
     async def _claim_idle(self, streams: Streams, most: int, idle_s: float) -> list[Record]:
-        """What any consumer has not finished for so long; where the search stopped, the next one goes on."""
+        """What any consumer has not finished for so long."""
         share, idle_ms = max(1, most // len(streams)), int(idle_s * 1000)
+        idle = await self._pending([(key, "IDLE", idle_ms, "-", "+", share) for key in streams])
+        return await self._take(streams, handed_out_together(idle, _deliveries), idle_ms)
+
+    async def _take(self, streams: Streams, wanted: Iterable[_Pending], idle_ms: int) -> list[Record]:
+        """Those of the wanted entries that nobody else has taken meanwhile."""
+        deliveries: defaultdict[str, dict[str, int]] = defaultdict(dict)
+        for each in wanted:
+            deliveries[each.key][each.entry_id] = each.deliveries
         claims: list[Command] = [
-            ("XAUTOCLAIM", key, GROUP, self._consumer, idle_ms, self._cursors.get(key, "0-0"), "COUNT", share)
-            for key in streams
+            ("XCLAIM", key, GROUP, self._consumer, idle_ms, *ids) for key, ids in deliveries.items()
         ]
-        found = {}
-        for key, (cursor, entries, *gone) in zip(streams, await run_all(self._redis, claims), strict=True):
-            self._cursors[key] = cursor.decode()
-            found[key] = present = [entry for entry in entries if entry[1] is not None]
-            # Redis 7 has forgotten such entries and names them; 6.2 leaves holes.
-            self._report_lost(len(entries) - len(present) + sum(map(len, gone)))
-        return await self._delivered(_records(streams, found))
+        taken: list[Record] = []
+        for key, entries in zip(deliveries, await run_all(self._redis, claims), strict=True):
+            # Redis 6.2 leaves holes where entries are gone, later ones leave them out.
+            found = _records(streams, {key: [entry for entry in entries if entry[1] is not None]})
+            taken += [replace(record, deliveries=deliveries[key][record.entry_id] + 1) for record in found]
+            await self._give_up_gone(key, deliveries[key].keys() - {record.entry_id for record in found})
+        return taken
 
-    async def _delivered(self, records: list[Record]) -> list[Record]:
-        """The records with how often each was handed out."""
-        rows = await self._pending(
-            [(redis_keys.log(r.tenant_id, r.shard), r.entry_id, r.entry_id, 1) for r in records]
-        )
-        return [
-            replace(record, deliveries=int(row[0]["times_delivered"])) if row else record
-            for record, row in zip(records, rows, strict=True)
-        ]
-
-    async def _pending(self, ranges: Iterable[tuple[str | int, ...]]) -> list[list[dict[str, Any]]]:
+    async def _pending(self, ranges: Iterable[tuple[str | int, ...]]) -> list[_Pending]:
         commands: list[Command] = [("XPENDING", key, GROUP, *rest) for key, *rest in ranges]
-        return await run_all(self._redis, commands, parse_detail=True)
+        found: list[list[dict[str, Any]]] = await run_all(self._redis, commands, parse_detail=True)
+        return [
+            _Pending(str(key), row["message_id"].decode(), row["times_delivered"])
+            for (_, key, *_), rows in zip(commands, found, strict=True)
+            for row in rows
+        ]
 
-    async def _give_up(self, key: str, gone: set[str]) -> None:
+    async def _give_up_gone(self, key: str, missing: Iterable[str]) -> None:
+        """Of entries that could not be taken, let go of those that the stream no longer holds."""
+        ids = list(missing)
+        looks: list[Command] = [("XRANGE", key, entry_id, entry_id) for entry_id in ids]
+        kept = await run_all(self._redis, looks)
+        gone = [entry_id for entry_id, entries in zip(ids, kept, strict=True) if not entries]
         if gone:
             await run(self._redis, "XACK", key, GROUP, *gone)
-            self._report_lost(len(gone))
-
-    def _report_lost(self, entries: int) -> None:
-        if entries and self._note_lost is not None:
-            self._note_lost(entries)
+            if self._note_lost is not None:
+                self._note_lost(len(gone))
 
 
 @contextmanager
@@ -187,6 +197,10 @@ def translated_errors() -> Iterator[None]:
         yield
     except RedisError as error:
         raise LogUnavailableError(f"the event log cannot be read: {error}") from error
+
+
+def _deliveries(pending: _Pending) -> int:
+    return pending.deliveries
 
 
 def _records(streams: Streams, found: Mapping[str, Entries]) -> list[Record]:

@@ -28,28 +28,33 @@ class MemoryPolicyStore:
         self._clock = clock
         self._random_bytes = random_bytes
         self._first = default_policy() if first is None else first
-        self._current: dict[int, Revision] = {}
+        self._revisions: dict[int, list[Revision]] = defaultdict(list)
         self._numbers: dict[int, dict[Realm, dict[str, int]]] = defaultdict(lambda: defaultdict(dict))
         self._epochs: dict[int, dict[int, Epoch]] = defaultdict(dict)
         self._keys: dict[int, list[KeptKey]] = defaultdict(list)
 
     async def current(self, tenant_id: int) -> Revision:
         """The revision in force."""
-        if tenant_id not in self._current:
+        if not self._revisions[tenant_id]:
             await self.apply(tenant_id, self._first, "system", "")
-        return self._current[tenant_id]
+        return self._revisions[tenant_id][-1]
+
+    async def revision(self, tenant_id: int, number: int) -> Revision | None:
+        """By number."""
+        revisions = self._revisions[tenant_id]
+        return revisions[number - 1] if 1 <= number <= len(revisions) else None
 
     async def apply(self, tenant_id: int, policy: Policy, author: str, note: str) -> Revision:  # noqa: ARG002
-        """Author, note and earlier revisions are not kept."""
+        """Author and note are not kept."""
         policy = policy_from_json(policy_to_json(policy), "policy")
-        current = self._current.get(tenant_id)
-        if current and policy_to_json(current.policy) == policy_to_json(policy):
-            return current
+        revisions = self._revisions[tenant_id]
+        if revisions and policy_to_json(revisions[-1].policy) == policy_to_json(policy):
+            return revisions[-1]
         numbers = self._numbers[tenant_id]
         for realm, slug, number in missing_numbers(numbers, policy):
             numbers[realm][slug] = number
-        revision = revision_of(tenant_id, current.number + 1 if current else 1, policy, numbers)
-        self._current[tenant_id] = revision
+        revision = revision_of(tenant_id, len(revisions) + 1, policy, numbers)
+        revisions.append(revision)
         return revision
 
     async def latest_epoch(self, tenant_id: int) -> Epoch | None:
@@ -64,10 +69,9 @@ class MemoryPolicyStore:
 
     async def publish(self, epoch: Epoch) -> None:
         """DataRefusedError when the number is taken or there is no such revision."""
-        current = self._current.get(epoch.tenant_id)
         if epoch.number in self._epochs[epoch.tenant_id] or epoch.number < 1:
             raise DataRefusedError(f"epoch {epoch.number} of tenant {epoch.tenant_id} is not new")
-        if current is None or not 1 <= epoch.policy_revision <= current.number:
+        if not await self.revision(epoch.tenant_id, epoch.policy_revision):
             raise DataRefusedError(f"tenant {epoch.tenant_id} has no revision {epoch.policy_revision}")
         self._epochs[epoch.tenant_id][epoch.number] = epoch
 

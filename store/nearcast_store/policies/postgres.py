@@ -11,7 +11,7 @@ from nearcast_config.policy import Policy
 from nearcast_config.policytext import default_policy, policy_checksum, policy_from_json, policy_to_json
 from nearcast_config.problems import SettingsError
 from nearcast_ledger.keyring import Keyring
-from nearcast_store.errors import DataRefusedError, SchemaError
+from nearcast_store.errors import DataRefusedError, UnreadablePolicyError
 from nearcast_store.policies.numbering import Numbers, missing_numbers, revision_of
 from nearcast_store.policies.protocol import Epoch, Realm, Revision
 from nearcast_store.policies.rotation import KeptKey, keyring_of, rotation_of
@@ -41,6 +41,14 @@ class PostgresPolicyStore:
             if row is not None:
                 return _revision_of(tenant_id, row, await _numbers(connection, tenant_id))
         return await self._apply(tenant_id, self._first, "system", "", only_first=True)
+
+    async def revision(self, tenant_id: int, number: int) -> Revision | None:
+        """Also of a tenant that is not there: it has none."""
+        async with self._pool.connection() as connection:
+            row = await connection.fetchrow(_POLICIES["read_numbered_revision"], tenant_id, number)
+            if row is None:
+                return None
+            return _revision_of(tenant_id, row, await _numbers(connection, tenant_id))
 
     async def apply(self, tenant_id: int, policy: Policy, author: str, note: str) -> Revision:
         """Equal policies are the same policy, in whatever order they name things."""
@@ -126,7 +134,7 @@ def _revision_of(tenant_id: int, row: Record, numbers: Numbers) -> Revision:
     try:
         policy = policy_from_json(row["body"], f"revision {row['revision']}")
     except SettingsError as error:
-        raise SchemaError(
+        raise UnreadablePolicyError(
             f"policy revision {row['revision']} of tenant {tenant_id} is of another version of nearcast:"
             f" {error}\nStart that version, or apply a policy that this one knows."
         ) from error

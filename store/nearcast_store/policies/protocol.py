@@ -37,10 +37,14 @@ class Epoch:
 
 
 class PolicyStore(Protocol):
-    """Revisions, epochs and signing keys. Raises StoreUnavailableError."""
+    """Revisions, epochs and signing keys. Raises StoreUnavailableError, UnreadablePolicyError."""
 
     async def current(self, tenant_id: int) -> Revision:
         """The revision in force; the default policy becomes revision 1 when there is none."""
+        ...
+
+    async def revision(self, tenant_id: int, number: int) -> Revision | None:
+        """One revision, in force or not; None when there is none of that number."""
         ...
 
     async def apply(self, tenant_id: int, policy: Policy, author: str, note: str) -> Revision:
@@ -64,5 +68,5 @@ class PolicyStore(Protocol):
         ...
 
     async def rotate(self, tenant_id: int) -> Keyring:
-        """Sign with a new key; the one before it goes on verifying, any older is retired."""
+        """Make a key that signs once every process knows it; all but it and the one before are retired."""
         ...

@@ -10,18 +10,49 @@ on conflict (tenant_id, posting, market, kind, bucket, position_bucket, feed, ex
     count = kept.count + excluded.count,
     changed_xid = pg_current_xact_id();
 
+-- name: add_posting_totals
+insert into posting_totals as kept (tenant_id, posting, kind, count)
+select * from unnest($1::integer[], $2::bigint[], $3::smallint[], $4::bigint[])
+on conflict (tenant_id, posting, kind) do update set count = kept.count + excluded.count;
+
+-- name: add_kind_totals
+insert into kind_totals as kept (tenant_id, kind, count)
+select * from unnest($1::integer[], $2::smallint[], $3::bigint[])
+on conflict (tenant_id, kind) do update set count = kept.count + excluded.count;
+
 -- name: read_horizon
 select pg_snapshot_xmin(pg_current_snapshot());
 
 -- name: list_counts
 select posting, market, kind, bucket, position_bucket, feed, explore, count
 from item_counts
-where tenant_id = $1;
+where tenant_id = $1
+  and (posting, market, kind, bucket, position_bucket, feed, explore)
+    > ($3::bigint, $4::integer, $5::smallint, $6::integer, $7::smallint, $8::smallint, $9::boolean)
+order by posting, market, kind, bucket, position_bucket, feed, explore
+limit $2;
 
 -- name: list_changed_counts
+-- What changed is found before it is sorted: going through all counts in their order would find it too, and a
+-- planner that takes the limit for a promise would.
+with changed as materialized (
+    select posting, market, kind, bucket, position_bucket, feed, explore, count
+    from item_counts
+    where tenant_id = $1 and changed_xid >= $3::xid8
+)
+select * from changed
+order by posting, market, kind, bucket, position_bucket, feed, explore
+limit $2;
+
+-- name: list_more_changed_counts
+-- So much changed that the first part did not hold it.
 select posting, market, kind, bucket, position_bucket, feed, explore, count
 from item_counts
-where tenant_id = $1 and changed_xid >= $2::xid8;
+where tenant_id = $1 and changed_xid >= $3::xid8
+  and (posting, market, kind, bucket, position_bucket, feed, explore)
+    > ($4::bigint, $5::integer, $6::smallint, $7::integer, $8::smallint, $9::smallint, $10::boolean)
+order by posting, market, kind, bucket, position_bucket, feed, explore
+limit $2;
 
 -- name: list_counts_of_postings
 select posting, market, kind, bucket, position_bucket, feed, explore, count
@@ -30,11 +61,10 @@ where tenant_id = $1 and posting = any($2::bigint[]);
 
 -- name: list_top_postings
 select posting
-from item_counts
+from posting_totals
 where tenant_id = $1 and kind = $2
-group by posting
-order by sum(count) desc, posting
+order by count desc, posting
 limit $3;
 
--- name: sum_counts
-select kind, sum(count)::bigint as total from item_counts where tenant_id = $1 group by kind;
+-- name: list_kind_totals
+select kind, count from kind_totals where tenant_id = $1;

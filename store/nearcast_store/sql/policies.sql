@@ -1,6 +1,9 @@
 -- name: read_revision
 select revision, body, checksum from policy_revisions where tenant_id = $1 order by revision desc limit 1;
 
+-- name: read_numbered_revision
+select revision, body, checksum from policy_revisions where tenant_id = $1 and revision = $2;
+
 -- name: add_revision
 insert into policy_revisions (tenant_id, revision, body, checksum, author, note, created_at)
 values ($1, $2, $3, $4, $5, $6, to_timestamp($7::float8));

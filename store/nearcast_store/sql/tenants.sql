@@ -19,7 +19,8 @@ values ($1, $2, $3, $4, $5, to_timestamp($6::float8), to_timestamp($7::float8))
 returning key_id;
 
 -- name: find_caller
-select k.tenant_id, t.slug, k.role, k.key_id, t.suspended_at is not null as suspended
+select k.tenant_id, t.slug, k.role, k.key_id, t.suspended_at is not null as suspended,
+       extract(epoch from k.expires_at)::float8 as expires_at
 from api_keys k
 join tenants t using (tenant_id)
 where k.secret_hash = $1
@@ -41,8 +42,12 @@ update api_keys set revoked_at = coalesce(revoked_at, to_timestamp($3::float8))
 where tenant_id = $1 and key_id = $2;
 
 -- name: beat
-insert into heartbeats as kept (process, beat_at) values ($1, to_timestamp($2::float8))
-on conflict (process) do update set beat_at = greatest(kept.beat_at, excluded.beat_at);
+insert into heartbeats as kept (process, beat_at, fresh_at)
+values ($1, to_timestamp($2::float8), to_timestamp($3::float8))
+on conflict (process) do update set beat_at = excluded.beat_at, fresh_at = excluded.fresh_at
+where kept.beat_at <= excluded.beat_at;
 
 -- name: read_beat
-select extract(epoch from beat_at)::float8 from heartbeats where process = $1;
+select extract(epoch from beat_at)::float8 as beat_at, extract(epoch from fresh_at)::float8 as fresh_at
+from heartbeats
+where process = $1;

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from nearcast_store.errors import DataRefusedError
 from nearcast_store.tenants.keys import check_slug, hash_of, new_key
-from nearcast_store.tenants.protocol import Caller, KeyInfo, Role
+from nearcast_store.tenants.protocol import Beat, Caller, KeyInfo, Role
 
 
 class MemoryTenantStore:
@@ -15,7 +15,7 @@ class MemoryTenantStore:
         self._clock = clock
         self._slugs: dict[str, int] = {}
         self._keys: dict[bytes, tuple[int, KeyInfo]] = {}
-        self._beats: dict[str, float] = {}
+        self._beats: dict[str, Beat] = {}
 
     async def ensure_tenant(self, slug: str, display_name: str) -> int:  # noqa: ARG002
         """The display name is not kept."""
@@ -45,7 +45,7 @@ class MemoryTenantStore:
             return None
         if info.expires_at is not None and info.expires_at <= self._clock():
             return None
-        return Caller(tenant_id, info.tenant, info.role, info.key_id, suspended=False)
+        return Caller(tenant_id, info.tenant, info.role, info.key_id, False, info.expires_at)
 
     async def keys(self, tenant_id: int) -> Sequence[KeyInfo]:
         """Oldest first."""
@@ -60,10 +60,12 @@ class MemoryTenantStore:
                 return True
         return False
 
-    async def beat(self, process: str, now: float) -> None:
-        """Never goes back."""
-        self._beats[process] = max(self._beats.get(process, now), now)
+    async def beat(self, process: str, now: float, fresh_at: float) -> None:
+        """A beat from before the last one changes nothing."""
+        known = self._beats.get(process)
+        if known is None or known.beat_at <= now:
+            self._beats[process] = Beat(now, fresh_at)
 
-    async def last_beat(self, process: str) -> float | None:
+    async def last_beat(self, process: str) -> Beat | None:
         """None when it was never heard of."""
         return self._beats.get(process)

@@ -8,7 +8,7 @@ from asyncpg import Record
 from nearcast_store.postgres import Pool, affected
 from nearcast_store.queries import queries
 from nearcast_store.tenants.keys import check_slug, hash_of, new_key
-from nearcast_store.tenants.protocol import Caller, KeyInfo, Role
+from nearcast_store.tenants.protocol import Beat, Caller, KeyInfo, Role
 
 _TENANTS = queries("tenants")
 
@@ -56,7 +56,9 @@ class PostgresTenantStore:
             row = await connection.fetchrow(_TENANTS["find_caller"], hash_of(key), self._clock())
         if row is None:
             return None
-        return Caller(row["tenant_id"], row["slug"], row["role"], row["key_id"], row["suspended"])
+        return Caller(
+            row["tenant_id"], row["slug"], row["role"], row["key_id"], row["suspended"], row["expires_at"]
+        )
 
     async def keys(self, tenant_id: int) -> Sequence[KeyInfo]:
         """Oldest first."""
@@ -70,16 +72,16 @@ class PostgresTenantStore:
             status = await connection.execute(_TENANTS["revoke_key"], tenant_id, key_id, self._clock())
         return affected(status) == 1
 
-    async def beat(self, process: str, now: float) -> None:
-        """Never goes back."""
+    async def beat(self, process: str, now: float, fresh_at: float) -> None:
+        """A beat from before the last one changes nothing."""
         async with self._pool.connection() as connection:
-            await connection.execute(_TENANTS["beat"], process, now)
+            await connection.execute(_TENANTS["beat"], process, now, fresh_at)
 
-    async def last_beat(self, process: str) -> float | None:
+    async def last_beat(self, process: str) -> Beat | None:
         """None when it was never heard of."""
         async with self._pool.connection() as connection:
-            beat: float | None = await connection.fetchval(_TENANTS["read_beat"], process)
-        return beat
+            row = await connection.fetchrow(_TENANTS["read_beat"], process)
+        return None if row is None else Beat(row["beat_at"], row["fresh_at"])
 
 
 def _key_info(row: Record) -> KeyInfo:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 Role = Literal["client", "backend", "operator"]
 
@@ -16,6 +16,7 @@ class Caller:
     role: Role
     key_id: int
     suspended: bool
+    expires_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,13 @@ class KeyInfo:
     created_at: float
     expires_at: float | None
     revoked_at: float | None
+
+
+class Beat(NamedTuple):
+    """When a process was heard of, and how far its work had come by then."""
+
+    beat_at: float
+    fresh_at: float
 
 
 class TenantStore(Protocol):
@@ -61,10 +69,10 @@ class TenantStore(Protocol):
         """Whether there was such a key."""
         ...
 
-    async def beat(self, process: str, now: float) -> None:
-        """A sign of life."""
+    async def beat(self, process: str, now: float, fresh_at: float) -> None:
+        """A sign of life: by now, everything accepted before `fresh_at` has been dealt with."""
         ...
 
-    async def last_beat(self, process: str) -> float | None:
-        """When that process was heard of last."""
+    async def last_beat(self, process: str) -> Beat | None:
+        """The last sign of life of that process."""
         ...

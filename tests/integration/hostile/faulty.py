@@ -17,6 +17,7 @@ from nearcast_ledger.event import Durability, Entry
 from nearcast_ledger.requestid import RequestIds
 from nearcast_server.callers import KeyCallers
 from nearcast_server.cataloguing import Cataloguer
+from nearcast_server.deciding import Decider
 from nearcast_server.listing import Lister
 from nearcast_server.listpages import ListPages
 from nearcast_server.recommending import Recommender
@@ -126,7 +127,7 @@ async def faulty_gateway(deadlines: Deadlines = DEADLINES) -> AsyncIterator[Faul
     services = Services(
         CatalogService(Cataloguer(catalog, time.time), ListPages(tenancies)),
         RecommendService(
-            Recommender(index, tenancies, time.time, request_ids, secrets.token_bytes),
+            Recommender(index, tenancies, time.time, Decider(request_ids, secrets.token_bytes)),
             Lister(index, tenancies, time.time),
             time.time,
             metrics,

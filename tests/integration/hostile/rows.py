@@ -1,7 +1,7 @@
 """What is asked of every answer to bad input, whatever was wrong with it."""
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Iterable, Sequence
+from dataclasses import dataclass
 from time import process_time
 from typing import Any
 
@@ -74,9 +74,3 @@ async def assert_unharmed(gateway: Gateway, tenant: Tenant, before: tuple[int, .
     """Nothing was written, and the next caller is answered."""
     assert await gateway.state(tenant) == before
     await gateway.call(tenant, nearby(1.0, 1.0))
-
-
-def variants(rows: Iterable[Row], make: Callable[[Row], tuple[str, Message]]) -> list[Row]:
-    """The same rows with another request."""
-    made = [(row, *make(row)) for row in rows]
-    return [replace(row, name=f"{name} {row.name}", request=request) for row, name, request in made]

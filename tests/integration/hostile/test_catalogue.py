@@ -342,3 +342,20 @@ async def test_pages_of_a_list_hold_every_item_once_and_belong_to_their_tenant_a
     for caller, request in stolen:
         refusal = await refusal_of(gateway.call(caller, request))
         assert (refusal.code, refusal.reason) == ("INVALID_ARGUMENT", "PAGE_TOKEN_INVALID")
+
+
+async def test_a_page_of_large_items_ends_before_a_client_would_refuse_it(gateway: Gateway) -> None:
+    """Clients take 4 MiB unless told otherwise."""
+    heavy = await gateway.new_tenant("heavy")
+    load = {str(number): "x" * 1000 for number in range(15)}
+    ids = [f"item-{number:03}" for number in range(280)]
+    for start in range(0, len(ids), 56):
+        await gateway.call(heavy, upsert(*(item(each, attributes=load) for each in ids[start : start + 56])))
+    first = await gateway.call(heavy, catalog_pb2.ListItemsRequest(page_size=1000))
+    assert first.ByteSize() < 4 << 20
+    assert 0 < len(first.items) < len(ids)
+    rest = await gateway.call(
+        heavy, catalog_pb2.ListItemsRequest(page_size=1000, page_token=first.next_page_token)
+    )
+    assert [found.item_id for found in (*first.items, *rest.items)] == ids
+    assert rest.next_page_token == ""

@@ -12,6 +12,7 @@ from google.protobuf.message import Message
 
 from nearcast.v1 import catalog_pb2, event_pb2, stats_pb2
 from nearcast_ledger.requestid import RequestIds
+from nearcast_server.rpc.endpoint import Deadlines
 from nearcast_store.errors import (
     IndexUnavailableError,
     LogUnavailableError,
@@ -295,16 +296,17 @@ async def test_a_part_that_does_not_answer_is_told_with_when_to_come_again(
     assert faulty.registry.get_sample_value("nearcast_server_incidents_total") == 0.0
 
 
-async def test_a_caller_who_hangs_up_ends_the_work_done_for_it(faulty: Faulty) -> None:
+async def test_a_caller_who_hangs_up_ends_the_work_done_for_it() -> None:
     gate, begun = asyncio.Event(), asyncio.Event()
 
     async def begin() -> None:
         begun.set()
         await gate.wait()
 
-    faulty.faults.index = begin
-    call = asyncio.create_task(faulty.raw(*RECOMMEND))
-    await begun.wait()
-    call.cancel()
-    async with asyncio.timeout(0.25):  # well before the deadline of the call
-        await faulty.in_flight.ended()
+    async with faulty_gateway(Deadlines(default_s=60.0, max_s=60.0)) as patient:
+        patient.faults.index = begin
+        call = asyncio.create_task(patient.raw(*RECOMMEND, timeout_s=None))
+        await begun.wait()
+        call.cancel()
+        async with asyncio.timeout(10.0):
+            await patient.in_flight.ended()

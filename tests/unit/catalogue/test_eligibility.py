@@ -1,7 +1,7 @@
 import msgspec
 import pytest
 
-from nearcast_catalogue.eligibility import Filter, eligible, reasons, why_not, within_reach
+from nearcast_catalogue.eligibility import Filter, eligible, reasons, within_reach
 from nearcast_catalogue.hours import OpeningInterval, WeeklyHours
 from nearcast_catalogue.item import Item, Place, ServedItem, Tag
 from nearcast_catalogue.posting import ItemId, Posting
@@ -53,7 +53,6 @@ CASES = [
 @pytest.mark.parametrize(("changes", "wanted", "reason"), CASES)
 def test_reason_for_leaving_an_item_out(changes, wanted, reason):
     item = served(**changes)
-    assert why_not(item, wanted, NOW) == reason
     assert reasons(wanted, NOW)(item) == reason
     assert eligible(wanted, NOW)(item) is (reason is None)
 

@@ -2,7 +2,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from nearcast_catalogue.hours import OpeningInterval, WeeklyHours, is_open, is_time_zone, minute_of_week
+from nearcast_catalogue.hours import OpeningInterval, WeeklyHours, is_open_at, is_time_zone, minute_of_week
 
 MONDAY, FRIDAY, SATURDAY, SUNDAY = 0, 4, 5, 6
 OSLO, NEW_YORK, KATHMANDU, LORD_HOWE = (
@@ -76,8 +76,9 @@ CASES = [
 
 
 @pytest.mark.parametrize(("zone", "intervals", "moment", "expected"), CASES)
-def test_is_open_reads_the_clock_on_the_wall(zone, intervals, moment, expected):
-    assert is_open(WeeklyHours(zone, intervals), unix(moment)) is expected
+def test_opening_reads_the_clock_on_the_wall(zone, intervals, moment, expected):
+    minute = minute_of_week(zone, unix(moment))
+    assert is_open_at(WeeklyHours(zone, intervals), minute) is expected
 
 
 def test_minute_of_week_starts_on_monday():

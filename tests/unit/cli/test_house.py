@@ -1,5 +1,6 @@
 """What `up` decides before and shows after."""
 
+import dataclasses
 import io
 import socket
 from pathlib import Path
@@ -12,19 +13,22 @@ from nearcast_cli.embedded import Endpoints, StateDirectory
 from nearcast_cli.failure import CommandFailedError
 from nearcast_cli.house.board import board, line
 from nearcast_cli.house.children import house_children
-from nearcast_cli.house.figures import SERVICES, Figures
-from nearcast_cli.house.greeting import greeting
+from nearcast_cli.house.figures import SERVICES, Answer, Figures
+from nearcast_cli.house.greeting import greeting, policy_notice
 from nearcast_cli.house.plan import Plan, Ports
 from nearcast_cli.house.ports import choose_ports
 from nearcast_cli.house.screen import Pace
 from nearcast_config.loading import load_process
+from nearcast_config.policytext import default_policy, load_policy_text
 from nearcast_geo.point import Point
+from nearcast_store.policies.protocol import Revision
+from nearcast_town.simulate import LivePace
 
 PORTS = Ports("127.0.0.1", 50051, 9464, 9465)
 
 
 def make_plan(town_at: Point | None = None, config_path: Path | None = None) -> Plan:
-    return Plan(Path(".nearcast"), config_path, load_process(None, {}), None, town_at)
+    return Plan(Path(".nearcast"), config_path, load_process(None, {}), None, town_at, LivePace())
 
 
 def make_figures(events: int = 30, read_at: float = 100.0, **changes: object) -> Figures:
@@ -46,7 +50,7 @@ def make_figures(events: int = 30, read_at: float = 100.0, **changes: object) ->
             totals=[KindCount(kind="impression", count=events)],
         ),
         "health": dict.fromkeys(SERVICES, True),
-        "degraded": (),
+        "answer": Answer(),
         "town": None,
     }
     return Figures(read_at=read_at, **{**facts, **changes})  # type: ignore[arg-type]
@@ -72,7 +76,8 @@ def test_the_board_has_the_most_promising_item_first_beside_the_truth() -> None:
     ("changes", "words"),
     [
         ({}, "healthy"),
-        ({"degraded": ("KEEPER_DOWN",)}, "degraded: KEEPER_DOWN"),
+        ({"answer": Answer(degraded=("KEEPER_DOWN",))}, "degraded: KEEPER_DOWN"),
+        ({"answer": Answer(refusal="SERVER_NOT_READY")}, "questions are refused: SERVER_NOT_READY"),
         ({"health": {**dict.fromkeys(SERVICES, True), "StatsService": False}}, "cannot serve StatsService"),
         ({"health": {}, "stats": None}, "the gateway does not answer"),
     ],
@@ -98,6 +103,17 @@ def test_the_greeting_can_be_copied() -> None:
     compile(code, "greeting", "exec")
     assert "nc_key" in code
     assert "127.0.0.1:50051 nearcast.v1.RecommendService/Recommend" in text
+
+
+def test_a_policy_that_is_not_in_force_is_told_with_the_command_that_applies_it() -> None:
+    own = load_policy_text("[policy.exploration]\nshare = 0.3\n")
+    plan = dataclasses.replace(make_plan(config_path=Path("my nearcast.toml")), policy=own, state=Path("here"))
+    other = Revision(1, 7, default_policy(), {}, {}, {})
+    notice = policy_notice(plan, other)
+    assert "policy revision 7" in notice
+    assert notice.endswith("nearcast policy apply 'my nearcast.toml' --state here")
+    assert policy_notice(plan, dataclasses.replace(other, policy=own)) == ""
+    assert policy_notice(make_plan(), other) == ""
 
 
 def test_a_taken_port_is_refused_and_metrics_move_aside() -> None:
@@ -138,7 +154,7 @@ def test_secrets_travel_in_the_environment_and_never_in_arguments(tmp_path: Path
     assert gateway["NEARCAST_CONFIG"] == str(tmp_path / "nearcast.toml")
     assert town["NEARCAST_API_KEY"] == "nc_hunter2"
     assert "NEARCAST_POSTGRES__DSN" not in town
-    assert "--town-at=-33.9,151.2" in children[2].argv
+    assert {"--town-at=-33.9,151.2", "--hurry=1.0", "--asks-per-s=40.0"} < set(children[2].argv)
 
 
 def test_without_a_town_nobody_lives_there(tmp_path: Path) -> None:

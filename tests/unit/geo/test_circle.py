@@ -2,71 +2,13 @@ import math
 
 import pytest
 
-from nearcast_geo.circle import BoundingBox, bounding_box, is_polar, search_plan
+from nearcast_geo.circle import is_polar, search_plan
 from nearcast_geo.distance import EARTH_RADIUS_M, HALF_CIRCUMFERENCE_M, distance_m
 from nearcast_geo.geohash import EDGE_MARGIN_M, decode, encode
-from nearcast_geo.point import Point, normalise
+from nearcast_geo.point import Point
 
 KM = 1000.0
 DEGREE_M = math.radians(1.0) * EARTH_RADIUS_M
-
-
-def test_box_across_the_antimeridian_holds_both_sides_and_nothing_else():
-    box = BoundingBox(south=-10.0, north=10.0, west=170.0, east=-170.0)
-    assert box.contains(Point(0.0, 175.0))
-    assert box.contains(Point(0.0, -175.0))
-    assert box.contains(normalise(0.0, 180.0))
-    assert not box.contains(Point(0.0, 160.0))
-    assert not box.contains(Point(0.0, 0.0))
-    assert not box.contains(Point(10.1, 175.0))
-    assert box.longitudes() == ((170.0, 180.0), (-180.0, -170.0))
-
-
-def test_box_of_a_circle_in_the_open_is_one_interval():
-    box = bounding_box(Point(59.91, 10.75), 5 * KM)
-    assert box.longitudes() == ((box.west, box.east),)
-    assert box.north - box.south == pytest.approx(2 * 5 * KM / DEGREE_M, rel=1e-6)
-    assert box.east - box.west == pytest.approx(
-        2 * 5 * KM / DEGREE_M / math.cos(math.radians(59.91)), rel=1e-4
-    )
-
-
-def test_box_of_a_circle_on_the_antimeridian_has_two_intervals():
-    box = bounding_box(Point(44.981161, 179.987181), 100 * KM)
-    (west_from, west_to), (east_from, east_to) = box.longitudes()
-    assert (west_to, east_from) == (180.0, -180.0)
-    assert 178.7 < west_from < 178.8
-    assert -178.8 < east_to < -178.7
-
-
-@pytest.mark.parametrize("lon", [179.99, -179.99, -180.0])
-def test_box_near_the_antimeridian_holds_both_neighbours(lon):
-    box = bounding_box(Point(0.0, lon), 5 * KM)
-    assert box.contains(Point(0.0, 179.999))
-    assert box.contains(Point(0.0, -179.999))
-    assert not box.contains(Point(0.0, 179.9))
-
-
-@pytest.mark.parametrize(
-    ("lat", "radius_m", "south", "north"),
-    [
-        (89.981, 9200.0, 89.981 - 9200.0 / DEGREE_M, 90.0),
-        (-89.981, 9200.0, -90.0, -89.981 + 9200.0 / DEGREE_M),
-        (90.0, 1.0, 90.0 - 1.0 / DEGREE_M, 90.0),
-        (0.0, HALF_CIRCUMFERENCE_M, -90.0, 90.0),
-    ],
-)
-def test_box_with_a_pole_inside_spans_all_longitudes(lat, radius_m, south, north):
-    box = bounding_box(Point(lat, -17.817), radius_m)
-    assert box.longitudes() == ((-180.0, 180.0),)
-    assert box.south == pytest.approx(south, abs=1e-8)
-    assert box.north == pytest.approx(north, abs=1e-8)
-
-
-def test_box_beside_the_pole_does_not_span_all_longitudes():
-    box = bounding_box(Point(89.981, -17.817), 1 * KM)
-    assert box.north < 90.0
-    assert box.east - box.west < 90.0
 
 
 def test_plan_in_the_open_is_the_circle_and_a_margin():

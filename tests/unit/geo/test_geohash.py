@@ -1,4 +1,3 @@
-import numpy as np
 import pytest
 
 from nearcast_geo.distance import distance_m
@@ -8,7 +7,6 @@ from nearcast_geo.geohash import (
     LATITUDE_LIMIT,
     clamp_for_redis,
     decode,
-    decode_many,
     encode,
 )
 from nearcast_geo.point import Point, normalise
@@ -49,13 +47,6 @@ def test_decode_gives_the_position_of_redis(lon, lat, stored_lon, stored_lat):
     point = decode(encode(lat, lon))
     assert point.lon == pytest.approx(stored_lon, abs=1e-14)
     assert point.lat == pytest.approx(stored_lat, abs=1e-14)
-
-
-def test_decode_many_equals_decode_of_each():
-    rng = np.random.default_rng(11)
-    scores = np.concatenate([rng.integers(0, 1 << 52, 5000), [0, (1 << 52) - 1]])
-    lats, lons = decode_many(scores)
-    assert [Point(lat, lon) for lat, lon in zip(lats, lons, strict=True)] == [decode(int(s)) for s in scores]
 
 
 LIMITS = [

@@ -17,6 +17,7 @@ from nearcast_ledger.keyring import Keyring, SigningKey
 from nearcast_ledger.kinds import BUILT_IN_KIND_NUMBERS
 from nearcast_ledger.requestid import RequestIds
 from nearcast_server.asking import Area, NearbyQuery, Person, RecommendQuery
+from nearcast_server.deciding import Decider
 from nearcast_server.evidence import Learner
 from nearcast_server.listing import Lister
 from nearcast_server.orders import orders_of
@@ -25,6 +26,7 @@ from nearcast_server.tenancy import Tenancies, Tokens, View
 from nearcast_store.counting.protocol import CountRow
 from nearcast_store.index.memory import MemoryGeoIndex
 from nearcast_store.policies.protocol import Epoch, Revision
+from nearcast_store.tenants.protocol import Beat
 
 NOW = 1_790_000_000.0
 HOUR = int(NOW // 3600)
@@ -68,8 +70,8 @@ def make_view(
     """What the gateway knows of a tenant when all is well."""
     revision = make_revision(policy, tenant_id=tenant_id)
     learner = Learner()
-    learner.follow(revision)
-    learner.learn(counts, complete=True)
+    learner.follow(revision, now)
+    learner.learn(counts)
     return View(
         tenant_id=tenant_id,
         revision=revision,
@@ -79,7 +81,7 @@ def make_view(
         latest_epoch=epochs[-1] if epochs else None,
         evidence=learner.evidence(now),
         read_at=now,
-        keeper_beat_at=now,
+        beat=Beat(now, now),
         store_answers=True,
     )
 
@@ -147,7 +149,10 @@ class Scene:
         self.tenancies.publish(self.view)
         self.request_ids = RequestIds(lambda: int(self.now * 1000), self.random.randbytes)
         self.recommender = Recommender(
-            self.index, self.tenancies, lambda: self.now, self.request_ids, self.random.randbytes
+            self.index,
+            self.tenancies,
+            lambda: self.now,
+            Decider(self.request_ids, self.random.randbytes),
         )
         self.lister = Lister(self.index, self.tenancies, lambda: self.now)
 

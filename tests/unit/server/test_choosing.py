@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from nearcast_config.policy import Exploration, Scenario
+from nearcast_config.policy import Exploration, Feed, Scenario
 from nearcast_server.choosing import choose_feed, eligible_feeds, explores
 from tests.unit.server.scene import (
     Scene,
@@ -154,6 +154,18 @@ async def test_a_session_moves_on_once_its_epoch_is_no_longer_kept() -> None:
     assert (feed, epoch) == ("draw", 2)
     assert renewed != token
     assert await feeds_given(scene, session_token=renewed) == ("draw", 2, renewed)
+
+
+async def test_a_session_gives_up_an_epoch_that_does_not_know_the_feeds_of_a_changed_policy() -> None:
+    view = make_view()
+    first = make_epoch(view, 1, (1.0, 0.0, 0.0, 0.0))
+    scene = town(5, with_epochs(view, first))
+    token = (await feeds_given(scene))[2]
+    fewer = make_view(make_policy(feeds={"newest": Feed(order="newest"), "draw": Feed(order="draw")}))
+    scene.show(with_epochs(fewer, first, make_epoch(fewer, 2, (0.0, 1.0))))
+    feed, epoch, renewed = await feeds_given(scene, session_token=token)
+    assert (feed, epoch) == ("draw", 2)
+    assert renewed != token
 
 
 async def test_a_session_without_an_epoch_joins_the_first_one_and_stays_itself() -> None:

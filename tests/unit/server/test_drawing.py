@@ -51,6 +51,11 @@ async def test_within_an_interval_a_session_gets_the_same_draw_again() -> None:
     assert one.decision.request_id != two.decision.request_id
 
 
+async def test_an_interval_too_short_to_count_is_no_fault() -> None:
+    scene = town(3, make_view(only_feed("draw", draws=Draws(interval_minutes=1e-300))))
+    assert len((await scene.ask(VISIT)).items) == 3
+
+
 async def test_within_an_interval_two_sessions_still_draw_apart() -> None:
     scene = town(20, make_view(only_feed("draw", draws=INTERVAL)))
     assert scores_of(await scene.ask(VISIT)) != scores_of(await scene.ask(make_query(session_id="visit-2")))

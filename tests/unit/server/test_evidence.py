@@ -28,8 +28,8 @@ def some_counts(seed: int = 3) -> list[CountRow]:
 
 def learn(rows: list[CountRow], policy: Policy | None = None) -> Learner:
     learner = Learner()
-    learner.follow(make_revision(policy))
-    learner.learn(rows, complete=True)
+    learner.follow(make_revision(policy), NOW)
+    learner.learn(rows)
     return learner
 
 
@@ -61,8 +61,8 @@ def test_evidence_is_what_the_counts_come_to_under_the_policy(exposure: Exposure
 def test_counts_that_come_again_change_nothing() -> None:
     rows, learner = some_counts(), learn(some_counts())
     before = beliefs(learner)
-    learner.learn(rows, complete=False)
-    learner.learn(rows[:5], complete=False)
+    learner.learn(rows)
+    learner.learn(rows[:5])
     assert_same(beliefs(learner), before)
 
 
@@ -71,16 +71,18 @@ def test_counts_are_absolute_so_order_and_portions_do_not_matter() -> None:
     half = [row._replace(count=row.count // 2) for row in rows]
     portions = learn(half)
     for row in reversed(rows):
-        portions.learn([row], complete=False)
+        portions.learn([row])
     assert_same(beliefs(portions), beliefs(learn(rows)))
 
 
 def test_a_complete_reload_forgets_what_is_no_longer_there() -> None:
     rows = some_counts()
     learner = learn(rows)
-    learner.learn(rows[:6], complete=True)
+    learner.forget()
+    learner.learn(rows[:6])
     assert_same(beliefs(learner), beliefs(learn(rows[:6])))
-    learner.learn([], complete=True)
+    learner.forget()
+    learner.learn([])
     assert_same(beliefs(learner), beliefs(learn([])))
 
 
@@ -88,9 +90,10 @@ def test_a_snapshot_never_changes_once_made() -> None:
     learner = learn(some_counts())
     snapshot = learner.evidence(NOW)
     before = snapshot.beliefs([*POSTINGS, 900])
-    learner.learn([make_count(posting, APPLY, 500) for posting in (*POSTINGS, 900)], complete=False)
+    learner.learn([make_count(posting, APPLY, 500) for posting in (*POSTINGS, 900)])
     assert_same(snapshot.beliefs([*POSTINGS, 900]), before)
-    learner.learn([make_count(900, IMPRESSION, 5)], complete=True)
+    learner.forget()
+    learner.learn([make_count(900, IMPRESSION, 5)])
     assert_same(snapshot.beliefs([*POSTINGS, 900]), before)
 
 
@@ -113,7 +116,7 @@ def test_nobody_to_believe_anything_of_is_no_fault() -> None:
 def test_a_new_policy_is_applied_to_every_count_ever_learned() -> None:
     rows, learner = some_counts(), learn(some_counts())
     forgetful = make_policy(exposure=Exposure(half_life_hours=24.0), kinds={"save": Kind(weight=1.0)})
-    learner.follow(make_revision(forgetful, number=2))
+    learner.follow(make_revision(forgetful, number=2), NOW)
     assert_same(beliefs(learner), beliefs(learn(rows, forgetful)))
     assert beliefs(learner).kinds == ("save",)
 
@@ -121,7 +124,7 @@ def test_a_new_policy_is_applied_to_every_count_ever_learned() -> None:
 def test_a_revision_that_says_the_same_keeps_what_is_known() -> None:
     learner = learn(some_counts())
     before = beliefs(learner)
-    learner.follow(make_revision(number=2))
+    learner.follow(make_revision(number=2), NOW)
     assert_same(beliefs(learner), before)
 
 
@@ -129,7 +132,7 @@ def test_a_kind_that_joins_the_policy_later_finds_its_counts() -> None:
     rows = [make_count(1, IMPRESSION, 100), make_count(1, 5, 30)]
     learner = learn(rows)
     kinds = {**Policy().kinds, "shrug": Kind(weight=1.0)}
-    learner.follow(make_revision(make_policy(kinds=kinds), number=2))
+    learner.follow(make_revision(make_policy(kinds=kinds), number=2), NOW)
     found = learner.evidence(NOW).beliefs([1])
     assert found.successes[found.kinds.index("shrug"), 0] > 20
 

@@ -12,6 +12,7 @@ from nearcast_server.paging import PAGE_LIFETIME_MS
 from nearcast_server.tenancy import Tokens
 from tests.unit.server.scene import (
     KEYRING,
+    TENANT,
     Scene,
     ids_of,
     make_area,
@@ -96,9 +97,27 @@ async def test_a_slate_ends_after_two_hundred_items() -> None:
     assert len({item_id for page in pages for item_id in page}) == 200
 
 
-async def test_a_page_that_serves_the_last_items_exactly_has_no_next() -> None:
+async def test_when_a_page_serves_the_last_items_exactly_the_next_looks_farther_and_ends() -> None:
     pages = await all_pages(town(20, make_view(only_feed("draw"))), 10)
-    assert [len(page) for page in pages] == [10, 10]
+    assert [len(page) for page in pages] == [10, 10, 0]
+
+
+async def test_a_page_that_fills_up_exactly_does_not_hide_what_lies_farther() -> None:
+    """5 items within the radius and 5 beyond it: a limit of 5 pages to all ten, as any other limit does."""
+    for limit in (4, 5, 6):
+        scene = town(5, make_view(only_feed("draw")))
+        for posting in range(101, 106):
+            scene.index.put(TENANT, make_served(posting, 9000.0))
+        assert sum(map(len, await all_pages(scene, limit))) == 10
+
+
+async def test_a_page_goes_on_under_its_own_visit() -> None:
+    scene = town(20, make_view(only_feed("draw")))
+    first = await scene.ask(make_query(make_area(limit=5), session_id="mine"))
+    second = await scene.ask(make_query(make_area(limit=5), page_token=first.next_page_token))
+    sessions, now_ms = scene.view.tokens.sessions, int(scene.now * 1000)
+    held = [sessions.verify(slate.decision.visit.token, TENANT, now_ms) for slate in (first, second)]
+    assert held[0].session == held[1].session == first.decision.visit.session
 
 
 async def first_page(scene: Scene) -> str:

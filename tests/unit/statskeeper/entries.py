@@ -91,7 +91,7 @@ def garbage(place: int = 1) -> Record:
     return Record(TENANT, 0, f"{place}-0", b"\xff\xff", None, "the bytes are not a log entry")
 
 
-def every_kind_rewards(tenant_id: int, kind: int) -> bool:
+def every_kind_rewards(tenant_id: int, revision: int, kind: int) -> bool:
     """As the policy might say."""
     return True
 

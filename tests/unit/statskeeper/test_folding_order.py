@@ -8,7 +8,7 @@ from typing import TypeVar
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nearcast_ledger.event import AcceptedEvent
+from nearcast_ledger.event import AcceptedEvent, Unlearned
 from nearcast_ledger.kinds import APPLY, IMPRESSION, SAVE, VIEW
 from nearcast_statskeeper.folding import plan
 from nearcast_store.counting.memory import MemoryCountStore
@@ -25,11 +25,18 @@ EVENTS = st.one_of(
         st.integers(1, 4),
         st.integers(10, 12),
     ),
+    st.builds(
+        learned,
+        st.sampled_from((IMPRESSION, VIEW)),
+        st.integers(1, 4),
+        st.integers(10, 12),
+        unlearned=st.just(Unlearned.TOKEN_EXPIRED),
+    ),
     st.builds(unattributed, st.integers(1, 3)),
 )
 
 
-def saves_do_not_reward(tenant_id: int, kind: int) -> bool:
+def saves_do_not_reward(tenant_id: int, revision: int, kind: int) -> bool:
     return kind != SAVE
 
 

@@ -1,4 +1,3 @@
-from contextlib import asynccontextmanager
 from itertools import islice
 
 import numpy as np
@@ -8,8 +7,9 @@ from nearcast_town.backend import BackendUnavailableError
 from nearcast_town.baselines import BaselineBackend, GreedyOrder, OracleOrder, RandomOrder, ThompsonOrder
 from nearcast_town.clock import SimulatedClock
 from nearcast_town.driver import Driver
-from nearcast_town.measure import Meter
-from nearcast_town.simulate import DAY_S, START_S, LivePace, run, run_live, run_seeds
+from nearcast_town.measure import Meter, beats_random, total
+from nearcast_town.report import Summary
+from nearcast_town.simulate import DAY_S, START_S, LivePace, run, run_live
 from nearcast_town.world import World
 
 
@@ -170,10 +170,19 @@ async def test_live_mode_shows_learning_in_the_second_minute():
             World(1), make(World(1)), SimulatedClock(START_S), meter, pace, steps, visit_label="today"
         )
         assert len(report.windows) == 2 * pace.windows_per_minute
-        p_values[make] = report.click_test(pace.windows_per_minute, 2 * pace.windows_per_minute).p_value
+        p_values[make] = beats_random(total(report.windows[pace.windows_per_minute :])).p_value
 
     assert p_values[thompson_backend] < 1e-6
     assert p_values[random_backend] > 0.01
+
+
+def test_a_hurried_town_lives_as_much_in_less_time():
+    """The same hours of the town to a minute, in a sixth of the time: a sixth of the questions."""
+    usual, hurried = LivePace(), LivePace(hurry=6.0)
+
+    assert hurried.meter(START_S).window_s == usual.meter(START_S).window_s == 1800.0
+    assert hurried.step_s == pytest.approx(6 * usual.step_s)
+    assert hurried.real_scale == 6 * usual.real_scale
 
 
 async def test_the_click_test_cries_wolf_no_more_often_than_it_says():
@@ -181,7 +190,7 @@ async def test_the_click_test_cries_wolf_no_more_often_than_it_says():
     alarms = 0
     for seed in range(40):
         report = await run(World(seed), random_backend(World(seed)), steps=400)
-        alarms += report.click_test(0, len(report.windows)).p_value < 0.05
+        alarms += beats_random(report.overall).p_value < 0.05
 
     assert alarms <= 7
 
@@ -198,13 +207,10 @@ async def test_visits_of_runs_with_other_labels_are_other_visits():
 
 
 async def test_several_seeds_are_summed_up():
-    @asynccontextmanager
-    async def open_backend(world):
-        yield oracle_backend(world)
+    worlds = [World(seed) for seed in (1, 2, 3)]
+    summary = Summary(tuple([await run(world, oracle_backend(world), steps=200) for world in worlds]))
 
-    summary = await run_seeds([1, 2, 3], World, open_backend, steps=200)
-
-    assert [report.seed for report in summary.reports] == [1, 2, 3]
+    assert summary.as_dict()["seeds"] == [1, 2, 3]
     assert summary.mean_last_gap_closed == pytest.approx(1.0)
 
 

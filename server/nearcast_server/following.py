@@ -1,0 +1,114 @@
+"""One tenant as the store has it: what changed is read piece by piece, until the next view can be made."""
+
+import asyncio
+from collections.abc import Callable
+
+from nearcast_server.evidence import Learner
+from nearcast_server.orders import Order, orders_of
+from nearcast_server.tenancy import Tokens, View
+from nearcast_store.counting.protocol import CountRow, CountStore
+from nearcast_store.errors import SchemaError
+from nearcast_store.policies.protocol import Epoch, PolicyStore, Revision
+from nearcast_store.tenants.protocol import Beat
+from nearcast_telemetry.logs import logger
+
+EPOCHS_KEPT_S = 86_400.0
+KEYS_READ_EVERY_S = 5.0
+log = logger("gateway")
+
+
+class Following:
+    """Keeps what was read when a read fails, so that the next one goes on from there."""
+
+    def __init__(
+        self, tenant_id: int, policies: PolicyStore, counts: CountStore, clock: Callable[[], float]
+    ) -> None:
+        self._tenant_id = tenant_id
+        self._policies = policies
+        self._counts = counts
+        self._clock = clock
+        self._learner = Learner()
+        self._horizon: int | None = None
+        self._next_horizon = 0
+        self._after: CountRow | None = None
+        self._tokens: Tokens | None = None
+        self._keys_read_at = 0.0
+        self._revision: Revision | None = None
+        self._unreadable = ""
+        self._orders: dict[str, Order] = {}
+        self._epochs: dict[int, Epoch] = {}
+        self._latest_epoch: Epoch | None = None
+
+    async def view(self, beat: Beat | None) -> View:
+        """The tenant as it is now."""
+        revision = await self._follow_policy()
+        tokens = await self._follow_keys()
+        await self._follow_epochs()
+        read_at = self._clock()
+        await self._follow_counts()
+        return View(
+            tenant_id=self._tenant_id,
+            revision=revision,
+            orders=self._orders,
+            tokens=tokens,
+            epochs=dict(self._epochs),
+            latest_epoch=self._latest_epoch,
+            evidence=self._learner.evidence(self._clock()),
+            read_at=read_at,
+            beat=beat,
+            store_answers=True,
+        )
+
+    async def _follow_policy(self) -> Revision:
+        """A policy that only a newer version can read leaves the last one in force."""
+        try:
+            revision = await self._policies.current(self._tenant_id)
+        except SchemaError as error:
+            if self._revision is None:
+                raise
+            if self._unreadable != str(error):
+                log.error("policy.unreadable", tenant_id=self._tenant_id, error=error)
+                self._unreadable = str(error)
+            return self._revision
+        if self._revision is None or self._revision.number != revision.number:
+            self._learner.follow(revision, self._clock())
+            self._orders = orders_of(revision.policy.feeds, revision.policy.exploration.sharpness)
+            self._revision = revision
+        return revision
+
+    async def _follow_keys(self) -> Tokens:
+        now = self._clock()
+        if self._tokens is None or now - self._keys_read_at >= KEYS_READ_EVERY_S:
+            keyring = await self._policies.keyring(self._tenant_id)
+            if self._tokens is None or self._tokens.keyring != keyring:
+                self._tokens = Tokens.of(keyring)
+            self._keys_read_at = now
+        return self._tokens
+
+    async def _follow_epochs(self) -> None:
+        """Sessions go on with the epoch they began with, so a day of epochs is kept."""
+        now, latest = self._clock(), self._latest_epoch
+        since = now - EPOCHS_KEPT_S if latest is None else latest.published_at
+        for epoch in await self._policies.epochs_since(self._tenant_id, since):
+            self._epochs[epoch.number] = epoch
+            if self._latest_epoch is None or epoch.number > self._latest_epoch.number:
+                self._latest_epoch = epoch
+        newest = self._latest_epoch.number if self._latest_epoch else 0
+        for number, epoch in list(self._epochs.items()):
+            if number != newest and now - epoch.published_at > EPOCHS_KEPT_S:
+                del self._epochs[number]
+
+    async def _follow_counts(self) -> None:
+        """All of them the first time, in parts that leave the loop to others in between."""
+        more = True
+        while more:
+            changes = await self._counts.changed_since(self._tenant_id, self._horizon, self._after)
+            if self._after is None:
+                self._next_horizon = changes.horizon
+                if changes.complete:
+                    self._learner.forget()
+            self._learner.learn(changes.rows)
+            more = changes.more
+            self._after = changes.rows[-1] if more else None
+            await asyncio.sleep(0)
+        self._horizon = self._next_horizon
