@@ -93,7 +93,7 @@ async def run_gateway(
     *,
     first_policy: Policy | None = None,
 ) -> None:
-    """Serve until told to stop, then let running calls end; a tenant without a policy is given the first one."""
+    """Serve until told to stop, then let running calls end; a tenant without a policy gets the first one."""
     registry = CollectorRegistry()
     metrics = Metrics(registry, SERVER_METRICS)
     async with AsyncExitStack() as stack:
@@ -116,13 +116,14 @@ async def run_gateway(
         await refresher.refresh()
         await health_watch.look()
         await server.start()
-        stack.push_async_callback(_drain, config.gateway, server, health_watch, in_flight)
+        stack.push_async_callback(server.stop, None)
         log.info("gateway.ready", grpc_port=port, metrics_port=metrics_port)
         if ready is not None:
             ready(Addresses(port, metrics_port))
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(refresher.run(config.gateway.refresh_interval_s, stop))
             tasks.create_task(health_watch.run(PROBE_EVERY_S, stop))
+            tasks.create_task(_drain_after(stop, config.gateway, server, health_watch, in_flight))
     log.info("gateway.stopped")
 
 
@@ -209,7 +210,11 @@ async def _server(
     return server, port
 
 
-async def _drain(gateway: Gateway, server: grpc.aio.Server, watch: Health, in_flight: InFlight) -> None:
+async def _drain_after(
+    stop: asyncio.Event, gateway: Gateway, server: grpc.aio.Server, watch: Health, in_flight: InFlight
+) -> None:
+    """At once when told to stop, whatever else still waits for a store."""
+    await stop.wait()
     await watch.drain()
     await server.stop(gateway.shutdown_grace_s)
     await in_flight.ended()

@@ -218,7 +218,8 @@ async def test_what_is_asked_often_is_never_looked_for_in_all_counts(outsider: "
     )
     await outsider.execute(
         "insert into item_counts"
-        " select 1, n, 0, kind, 7, 1, 2, false, 1, pg_current_xact_id() from generate_series(1, 5000) n, generate_series(1, 4) kind"
+        " select 1, n, 0, kind, 7, 1, 2, false, 1, pg_current_xact_id()"
+        " from generate_series(1, 5000) n, generate_series(1, 4) kind"
     )
     await outsider.execute("analyze posting_totals, item_counts")
     top = await plan_of(outsider, "list_top_postings", 1, IMPRESSION, 50)

@@ -107,7 +107,9 @@ def test_the_greeting_can_be_copied() -> None:
 
 def test_a_policy_that_is_not_in_force_is_told_with_the_command_that_applies_it() -> None:
     own = load_policy_text("[policy.exploration]\nshare = 0.3\n")
-    plan = dataclasses.replace(make_plan(config_path=Path("my nearcast.toml")), policy=own, state=Path("here"))
+    plan = dataclasses.replace(
+        make_plan(config_path=Path("my nearcast.toml")), policy=own, state=Path("here")
+    )
     other = Revision(1, 7, default_policy(), {}, {}, {})
     notice = policy_notice(plan, other)
     assert "policy revision 7" in notice

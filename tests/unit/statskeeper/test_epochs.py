@@ -135,3 +135,10 @@ def test_epochs_are_numbered_on() -> None:
     following = next_epoch(epoch(3, 900), revision(number=3), [], NOW_S)
     assert (following.number, following.policy_revision, following.published_at) == (42, 3, NOW_S)
     assert next_epoch(None, revision(), [], NOW_S).number == 1
+
+
+@pytest.mark.parametrize("ahead_s", [0.0, 3600.0])
+def test_an_epoch_is_published_after_the_last_one_whatever_the_clock_says(ahead_s: float) -> None:
+    latest = epoch(2, -ahead_s)
+    following = next_epoch(latest, revision(number=3), [], NOW_S)
+    assert latest.published_at + 0.0005 < following.published_at < latest.published_at + 0.002

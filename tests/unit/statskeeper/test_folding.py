@@ -117,7 +117,9 @@ def test_rows_are_sorted_so_that_two_keepers_do_not_deadlock() -> None:
     ],
 )
 def test_only_learned_acts_of_rewarding_kinds_reward_the_feed(event: AcceptedEvent, rewards: bool) -> None:
-    rows = plan([record(event)], lambda tenant_id, revision, kind: (tenant_id, revision, kind) != (TENANT, 1, SAVE)).batch.rows
+    rows = plan(
+        [record(event)], lambda tenant_id, revision, kind: (tenant_id, revision, kind) != (TENANT, 1, SAVE)
+    ).batch.rows
     assert [row.rewards_feed for row in rows if not row.implied] == [rewards]
     assert not any(row.rewards_feed for row in rows if row.implied)
 

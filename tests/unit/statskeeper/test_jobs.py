@@ -24,6 +24,7 @@ from nearcast_statskeeper.roster import Roster
 from nearcast_store.catalog.memory import MemoryCatalogStore
 from nearcast_store.changes.memory import MemoryChangeFeed
 from nearcast_store.counting.memory import MemoryCountStore
+from nearcast_store.errors import StoreUnavailableError, UnreadablePolicyError
 from nearcast_store.policies.memory import MemoryPolicyStore
 from nearcast_store.policies.protocol import Epoch, Revision
 from nearcast_store.tenants.memory import MemoryTenantStore
@@ -166,6 +167,37 @@ async def test_a_tenant_whose_epoch_cannot_be_computed_stops_no_other(shop: Shop
     assert await publish.run() == {"published": 1}
     assert await policies.latest_epoch(TENANT) is None
     assert await policies.latest_epoch(OTHER) is not None
+
+
+async def test_a_policy_of_a_newer_version_stops_no_other_tenant_and_is_told_once(
+    shop: Shop, caplog: pytest.LogCaptureFixture
+) -> None:
+    class NewerPolicies(MemoryPolicyStore):
+        written = "one"
+
+        async def current(self, tenant_id: int) -> Revision:
+            if tenant_id == TENANT:
+                raise UnreadablePolicyError(f"revision {self.written} is of another version")
+            return await super().current(tenant_id)
+
+    policies = NewerPolicies(shop.clock)
+    publish = publish_epochs(policies, shop.counts, shop.roster, shop.metrics, shop.clock)
+    assert await publish.run() == {"published": 1}
+    assert await policies.latest_epoch(OTHER) is not None
+    for written, told in (("one", 1), ("two", 2), ("two", 2)):
+        policies.written = written
+        await publish.run()
+        assert [record.getMessage() for record in caplog.records] == ["epoch.not_published"] * told
+
+
+async def test_a_store_that_is_away_puts_the_job_off(shop: Shop) -> None:
+    class AwayPolicies(MemoryPolicyStore):
+        async def current(self, tenant_id: int) -> Revision:
+            raise StoreUnavailableError("Postgres does not answer")
+
+    publish = publish_epochs(AwayPolicies(shop.clock), shop.counts, shop.roster, shop.metrics, shop.clock)
+    with pytest.raises(StoreUnavailableError):
+        await publish.run()
 
 
 def jobs_of(shop: Shop) -> list[Job]:
