@@ -20,7 +20,8 @@ Generated from the declarations; change those and run
 There are two kinds of settings. A **process** reads its own at start, from a TOML file, then from the
 environment, then from flags; the last one wins. A **policy** holds the knobs of one tenant and changes
 without a restart: the file's `[policy]` becomes a tenant's first revision; afterwards a file becomes a
-revision only when it is applied.
+revision only when it is applied, by `nearcast policy apply FILE`. A process whose file has another policy
+than the one in force says so at its start and leaves it in force.
 
 Whatever is misspelt or out of range stops the start: all faults are listed at once, each with its key, the
 value, the range and, for an unknown name, the nearest known one. An interval is written as in mathematics:

@@ -267,7 +267,8 @@ async def look(store: Store, horizon: int | None, most: int) -> tuple[list[list[
 
 @pytest.mark.parametrize("most", [1, 7, 10_000])
 async def test_a_look_in_parts_shows_every_count_once_in_the_order_of_keys(store: Store, most: int) -> None:
-    await store.fold(Batch(Day(11).rows))
+    for batch in splits(Day(11).rows, random.Random(most)):
+        await store.fold(Batch(batch))
     everything = expected_counts(Day(11).rows, 1)
     parts, horizon = await look(store, None, most)
     assert [each for part in parts for each in part] == everything

@@ -21,7 +21,7 @@ def test_the_committed_page_is_the_generated_one() -> None:
 def test_every_command_and_option_says_what_it_is_for(path: str) -> None:
     command = COMMANDS[path]
     assert command.help
-    options = [param for param in command.params if isinstance(param, click.Option)]
+    options = [param for param in command.params if isinstance(param, click.Option) and not param.hidden]
     assert all(option.help for option in options), [option.name for option in options if not option.help]
 
 

@@ -379,12 +379,12 @@ async def test_while_there_is_more_the_oldest_that_was_read_says_how_fresh_all_i
     office.clock.advance(100)
     await consumer.step()  # nothing to take over
     fresh = []
-    for _ in range(4):
+    for _ in range(3):  # of one entry, two and one
         await consumer.step()
         beat = await office.heard()
         assert beat is not None
         fresh.append(beat.fresh_at - received)
-    assert fresh == [1, 2, 3, 4]
+    assert fresh == [1, 2, 4]
     assert await consumer.step() is False
     assert await office.heard() == Beat(office.clock(), office.clock())
 
