@@ -29,8 +29,8 @@ class _Hour:
 class EvidenceTable:
     """E and S of every row and kind; counts are added as they come, in any order, also for hours long past.
 
-    The rules, one for each kind, differ at most in how long successes take. `hour` is the one that runs now: what
-    lies before it is summed at once, so only few hours are ever held apart.
+    The rules, one for each kind, differ at most in how long successes take. `hour` is the one that runs now:
+    what lies before it is summed at once, so only few hours are ever held apart.
     """
 
     def __init__(self, rules: Sequence[ExposureRule], hour: int) -> None:

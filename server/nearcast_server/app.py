@@ -233,7 +233,7 @@ def _probes(stores: Stores, refresher: Refresher) -> dict[str, Probe]:
     return {
         "postgres": lambda: _postgres_answers(stores.pool),
         "index": lambda: _redis_answers(stores.index),
-        "log": lambda: _redis_answers(stores.log),
+        "log": lambda: _takes_events(stores),
         "tenants": lambda: _have_been_read(refresher),
     }
 
@@ -244,6 +244,10 @@ async def _postgres_answers(pool: Pool) -> bool:
             return bool(await connection.fetchval("select true"))
     except (StoreError, TimeoutError):
         return False
+
+
+async def _takes_events(stores: Stores) -> bool:
+    return stores.events.alive and await _redis_answers(stores.log)
 
 
 async def _have_been_read(refresher: Refresher) -> bool:

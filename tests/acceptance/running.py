@@ -26,7 +26,7 @@ def environment() -> dict[str, str]:
 
 
 def nearcast(
-    *arguments: str | Path, given: str | None = None, **settings: str
+    *arguments: str | Path, given: str | None = None, within_s: float = 100, **settings: str
 ) -> subprocess.CompletedProcess[str]:
     """One command to its end."""
     return subprocess.run(
@@ -36,13 +36,13 @@ def nearcast(
         capture_output=True,
         text=True,
         check=False,
-        timeout=100,
+        timeout=within_s,
     )
 
 
-def answer(*arguments: str | Path, given: str | None = None) -> Any:
+def answer(*arguments: str | Path, given: str | None = None, within_s: float = 100) -> Any:
     """The document that a command prints with --json, which must be all that it prints."""
-    done = nearcast(*arguments, "--json", given=given)
+    done = nearcast(*arguments, "--json", given=given, within_s=within_s)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import asyncpg
@@ -46,6 +47,10 @@ def shares(database: str, tenant: str) -> list[float]:
     return [json.loads(body)["exploration"]["share"] for body in asyncio.run(read())]
 
 
+def has_shares(database: str, tenant: str, wanted: list[float]) -> bool:
+    return shares(database, tenant) == wanted
+
+
 @contextmanager
 def running(until: str, *arguments: str | Path) -> Iterator[str]:
     """One of our processes; what it logged up to the happening."""
@@ -75,7 +80,7 @@ def test_a_tenant_without_a_policy_is_given_the_one_of_the_file(
         assert "policy.file_not_in_force" not in logged
         answer("keys", "create", "--tenant", "late", "--postgres-dsn", database)
         for tenant in ("early", "late"):
-            eventually(lambda tenant=tenant: shares(database, tenant) == [0.3])
+            eventually(partial(has_shares, database, tenant, [0.3]))
 
 
 @pytest.mark.parametrize(("command", "ready"), PROCESSES)

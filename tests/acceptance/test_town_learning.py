@@ -12,18 +12,21 @@ HURRY, ASKS_PER_S = 6, 100
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)
 def test_three_days_of_a_town_close_most_of_the_gap_between_chance_and_the_best_order() -> None:
-    """Two towns of 8,000 questions each, in process: they gave 0.85 both, and chance gives 0.
+    """Two towns of 8,000 questions each, in process: they gave 0.85 both, where chance gives 0.
 
-    Seeds and draws are fixed, so the numbers move only when rules or mathematics do.
+    Seeds and draws are fixed, so the numbers move only when rules or mathematics do; six other seeds gave
+    0.74 to 0.86. With draws upside down the other feeds alone get these two to 0.61 and 0.47.
     """
-    document = answer("simulate", "--steps", "8000", "--seeds", "2", "--days", "3")
+    document = answer("simulate", "--steps", "8000", "--seeds", "2", "--days", "3", within_s=380)
     gaps = [report["gap_closed_last_fifth"] for report in document["reports"]]
     assert len(gaps) == 2
-    assert min(gaps) >= 0.7
+    assert min(gaps) >= 0.65
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(200)
 def test_in_their_second_minute_people_click_more_than_by_chance(state_dir: Path, tmp_path: Path) -> None:
     """Real processes, and a town that is lived through them over gRPC.
 
@@ -47,7 +50,7 @@ def test_in_their_second_minute_people_click_more_than_by_chance(state_dir: Path
 
 def minute_two(state: Path) -> Clicks | None:
     report = read_report(state / "town.json")
-    return report and report.minute_two
+    return report.minute_two if report else None
 
 
 def test_a_policy_that_turns_the_town_away_is_told_also_when_towns_live_side_by_side(tmp_path: Path) -> None:
