@@ -6,7 +6,6 @@ from nearcast_cli.finding import Target
 from nearcast_cli.house.board import health_words
 from nearcast_cli.house.figures import Onlooker
 from nearcast_geo.point import Point
-from nearcast_store.policies.postgres import PostgresPolicyStore
 from tests.gateways import Gateway, eventually
 
 OSLO = Point(59.91, 10.75)
@@ -14,9 +13,7 @@ OSLO = Point(59.91, 10.75)
 
 async def test_a_tenant_that_cannot_be_read_is_no_open_house(gateway: Gateway, tmp_path: Path) -> None:
     """Its policy is of another version: every service is up, and no question of this tenant is answered."""
-    tenant_id = await gateway.store.ensure_tenant("unreadable", "Unreadable")
-    await PostgresPolicyStore(gateway.pool).current(tenant_id)
-    await set_body(gateway, tenant_id, "{}[]")
+    tenant_id = await add_unreadable_tenant(gateway)
     key, _ = await gateway.store.create_key(tenant_id, "operator", "tests", None)
     onlooker = Onlooker(gateway.channel, Target(gateway.address, key), OSLO, tmp_path / "town.json")
 
@@ -29,7 +26,8 @@ async def test_a_tenant_that_cannot_be_read_is_no_open_house(gateway: Gateway, t
     assert figures.answer.refusal == "SERVER_NOT_READY"
     assert health_words(figures) == "questions are refused: SERVER_NOT_READY"
 
-    await set_body(gateway, tenant_id, "{}")
+    async with gateway.pool.connection() as connection:
+        await connection.execute("delete from policy_revisions where tenant_id = $1", tenant_id)
     await eventually(lambda: onlooker.is_open(complete=False), 10.0)
 
 
@@ -42,8 +40,15 @@ async def test_a_house_without_a_keeper_is_open_and_not_complete(gateway: Gatewa
     assert (await onlooker.look()).answer.degraded == ("KEEPER_DOWN",)
 
 
-async def set_body(gateway: Gateway, tenant_id: int, body: str) -> None:
-    async with gateway.pool.connection() as connection:
-        await connection.execute(
-            "update policy_revisions set body = $2 where tenant_id = $1", tenant_id, body
+async def add_unreadable_tenant(gateway: Gateway) -> int:
+    """Tenant and policy in one transaction: a gateway that once read a policy keeps it."""
+    async with gateway.pool.transaction() as connection:
+        tenant_id: int = await connection.fetchval(
+            "insert into tenants (slug, display_name) values ('unreadable', 'x') returning tenant_id"
         )
+        await connection.execute(
+            "insert into policy_revisions (tenant_id, revision, body, checksum, author)"
+            " values ($1, 1, '{}[]', '', 'tests')",
+            tenant_id,
+        )
+    return tenant_id
