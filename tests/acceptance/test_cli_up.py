@@ -110,6 +110,12 @@ def test_bad_rows_are_listed_and_the_others_imported(stocked: Up) -> None:
     ]
 
 
+def test_a_line_that_is_no_item_is_refused_without_a_gap_in_what_is_said(stocked: Up) -> None:
+    done = nearcast("items", "import", "-", "--state", stocked.state, given="[1]\n")
+    assert done.returncode == 1
+    assert "  line 1: MALFORMED_MESSAGE: must be one JSON object per line" in done.stderr
+
+
 def test_a_refusal_names_reason_and_field(stocked: Up) -> None:
     done = nearcast("recommend", "99", "0", "--json", "--state", stocked.state)
     assert (done.returncode, done.stdout) == (1, "")

@@ -94,8 +94,8 @@ def _show_imported(done: "Imported") -> None:
         click.echo(f"{len(done.refused)} lines were refused:", err=True)
         for row in shown:
             # A table would cut what the reader needs most.
-            where = " ".join(filter(None, (row.item_id, row.field)))
-            click.echo(f"  line {row.line}: {row.reason} {where}: {row.message}", err=True)
+            what = " ".join(filter(None, (row.reason, row.item_id, row.field)))
+            click.echo(f"  line {row.line}: {what}: {row.message}", err=True)
         if len(shown) < len(done.refused):
             click.echo(f"… and {len(done.refused) - len(shown)} more; --json lists all.", err=True)
     replaced = done.written - done.created
