@@ -35,6 +35,17 @@ create table changes (
 );
 CREATE INDEX changes_by_age ON public.changes USING btree (created_at);
 
+create table compactions (
+    day date not null,
+    dropped_at timestamp with time zone not null default now(),
+    xid xid8,
+    compacted_at timestamp with time zone,
+    clearing_at timestamp with time zone,
+    cleared_at timestamp with time zone,
+    constraint compactions_pkey PRIMARY KEY (day),
+    constraint compactions_check CHECK (((xid IS NULL) = (compacted_at IS NULL)))
+);
+
 create table dead_letters (
     dead_letter_id bigint not null generated always as identity,
     tenant_id integer not null,
@@ -45,9 +56,15 @@ create table dead_letters (
     detail text not null,
     entry bytea not null,
     created_at timestamp with time zone not null default now(),
+    state text not null default 'dead'::text,
+    settled_at timestamp with time zone,
+    settled_note text not null default ''::text,
     constraint dead_letters_pkey PRIMARY KEY (dead_letter_id),
+    constraint dead_letters_check CHECK (((state = 'dead'::text) = (settled_at IS NULL))),
+    constraint dead_letters_state_check CHECK ((state = ANY (ARRAY['dead'::text, 'retried'::text, 'discarded'::text]))),
     constraint dead_letters_tenant_id_shard_entry_id_event_index_key UNIQUE (tenant_id, shard, entry_id, event_index)
 );
+CREATE INDEX dead_letters_unsettled ON public.dead_letters USING btree (tenant_id, dead_letter_id) WHERE (state = 'dead'::text);
 
 create table feed_counts (
     tenant_id integer not null,
@@ -70,6 +87,7 @@ create table feed_trials (
     rewarded boolean not null,
     constraint feed_trials_pkey PRIMARY KEY (tenant_id, policy_epoch, session_hash, feed)
 );
+CREATE INDEX feed_trials_by_hour ON public.feed_trials USING btree (tenant_id, bucket);
 
 create table heartbeats (
     process text not null,
@@ -129,6 +147,8 @@ create table log_positions (
     counted_count bigint not null,
     duplicate_count bigint not null,
     dead_count bigint not null,
+    generation bigint not null default 0,
+    take_count integer not null default 0,
     constraint log_positions_pkey PRIMARY KEY (tenant_id, shard)
 );
 
@@ -196,6 +216,19 @@ create table postings (
 );
 CREATE INDEX postings_by_item ON public.postings USING btree (tenant_id, item_id);
 
+create table served_counts (
+    tenant_id integer not null,
+    posting bigint not null,
+    market integer not null,
+    bucket integer not null,
+    position_bucket smallint not null,
+    feed smallint not null,
+    explore boolean not null,
+    count bigint not null,
+    constraint served_counts_pkey PRIMARY KEY (tenant_id, posting, market, bucket, position_bucket, feed, explore),
+    constraint served_counts_count_check CHECK ((count >= 0))
+);
+
 create table signing_keys (
     tenant_id integer not null,
     key_id smallint not null,
@@ -218,6 +251,46 @@ create table slugs (
     constraint slugs_realm_check CHECK ((realm = ANY (ARRAY['kind'::text, 'feed'::text, 'scenario'::text, 'market'::text]))),
     constraint slugs_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(tenant_id),
     constraint slugs_tenant_id_realm_slug_key UNIQUE (tenant_id, realm, slug)
+);
+
+create table source_cursors (
+    tenant_id integer not null,
+    source text not null,
+    row_seconds double precision not null,
+    row_time text not null,
+    row_id text not null,
+    read_count bigint not null,
+    accepted_count bigint not null,
+    refused_count bigint not null,
+    moved_at timestamp with time zone not null,
+    constraint source_cursors_pkey PRIMARY KEY (tenant_id, source),
+    constraint source_cursors_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(tenant_id)
+);
+
+create table source_rejects (
+    source_reject_id bigint not null generated always as identity,
+    tenant_id integer not null,
+    source text not null,
+    row_key bytea not null,
+    row_id text not null,
+    row_time text not null,
+    reason text not null,
+    detail text not null,
+    rejected_at timestamp with time zone not null default now(),
+    constraint source_rejects_pkey PRIMARY KEY (source_reject_id),
+    constraint source_rejects_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(tenant_id),
+    constraint source_rejects_tenant_id_source_row_key_key UNIQUE (tenant_id, source, row_key)
+);
+
+create table source_runs (
+    tenant_id integer not null,
+    source text not null,
+    caught_up_at timestamp with time zone,
+    trouble text not null default ''::text,
+    troubled_at timestamp with time zone,
+    constraint source_runs_pkey PRIMARY KEY (tenant_id, source),
+    constraint source_runs_check CHECK (((trouble = ''::text) = (troubled_at IS NULL))),
+    constraint source_runs_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(tenant_id)
 );
 
 create table tenants (

@@ -6,6 +6,7 @@ from itertools import pairwise
 from nearcast_config.policy import EXPLORE_FEED, Policy
 from nearcast_config.problems import SettingProblem, shown, unknown_name
 from nearcast_config.process import ProcessConfig
+from nearcast_config.source import parse_kinds
 
 
 def process_problems(process: ProcessConfig) -> tuple[SettingProblem, ...]:
@@ -37,6 +38,49 @@ def _gateway_ports_differ(process: ProcessConfig) -> Iterator[SettingProblem]:
     port = process.gateway.metrics_port
     if port and port == process.gateway.grpc_port:
         yield SettingProblem("gateway.metrics_port", f"must differ from gateway.grpc_port, got {port} twice")
+
+
+def _admission_narrows_before_it_closes(process: ProcessConfig) -> Iterator[SettingProblem]:
+    admission = process.admission
+    for reading, narrow, close in (
+        ("backlog_s", admission.narrow_backlog_s, admission.close_backlog_s),
+        ("memory_share", admission.narrow_memory_share, admission.close_memory_share),
+        ("append_s", admission.narrow_append_s, admission.close_append_s),
+    ):
+        if narrow >= close:
+            yield SettingProblem(
+                f"admission.narrow_{reading}",
+                f"must be below admission.close_{reading} ({close}), got {narrow}: "
+                "senders would be sent away before they were told to send less",
+            )
+
+
+def _source_is_complete(process: ProcessConfig) -> Iterator[SettingProblem]:
+    source = process.keeper.source
+    if not source.dsn:
+        return
+    if not source.tenant:
+        yield SettingProblem(
+            "keeper.source.tenant", "must name a tenant while keeper.source.dsn is set, got none"
+        )
+    if bool(source.table.strip()) == bool(source.query.strip()):
+        found = "both" if source.table.strip() else "neither"
+        yield SettingProblem(
+            "keeper.source.table", f"must be set, or keeper.source.query, and not both; got {found}"
+        )
+    if source.columns.anonymous and source.columns.anonymous == source.columns.user:
+        yield SettingProblem(
+            "keeper.source.columns.anonymous",
+            f"must be another column than keeper.source.columns.user, got {shown(source.columns.user)} twice",
+        )
+
+
+def _source_kinds_can_be_read(process: ProcessConfig) -> Iterator[SettingProblem]:
+    source = process.keeper.source
+    try:
+        parse_kinds(source.kinds if source.dsn else "")
+    except ValueError as error:
+        yield SettingProblem("keeper.source.kinds", f"{error}; write such as: shown=impression, clicked=view")
 
 
 def _default_radius_is_allowed(policy: Policy) -> Iterator[SettingProblem]:
@@ -191,7 +235,13 @@ def _something_is_explored(policy: Policy) -> Iterator[SettingProblem]:
         )
 
 
-_PROCESS_RULES = (_deadlines_are_ordered, _gateway_ports_differ)
+_PROCESS_RULES = (
+    _deadlines_are_ordered,
+    _gateway_ports_differ,
+    _admission_narrows_before_it_closes,
+    _source_is_complete,
+    _source_kinds_can_be_read,
+)
 
 _POLICY_RULES = (
     _default_radius_is_allowed,

@@ -54,8 +54,7 @@ def sections_of(root: type[Struct], prefix: str = "") -> Iterator[Section]:
             key, names = f"{key}.<name>", f" At most {node.max_length} names."
             node = bare(node.value_type)
         assert isinstance(node, inspect.StructType)
-        settings = tuple(_setting(f"{key}.{inner.encode_name}", inner) for inner in node.fields)
-        yield Section(key, (node.cls.__doc__ or "").strip() + names, settings)
+        yield from _sections(key, node, names)
 
 
 def settings_of(root: type[Struct], prefix: str = "") -> Iterator[Setting]:
@@ -108,6 +107,8 @@ def _allowed_word(node: inspect.Type) -> str:
             return "true or false"
         case inspect.LiteralType():
             return "one of " + ", ".join(f'"{choice}"' for choice in node.values)
+        case inspect.StrType() if node.pattern:
+            return f"text of the form {node.pattern}"
         case inspect.StrType():
             return f"text of {node.min_length} or more characters" if node.min_length else "text"
         case _:
@@ -117,6 +118,20 @@ def _allowed_word(node: inspect.Type) -> str:
 def present_type(node: inspect.UnionType) -> inspect.Type:
     """What an optional value is when it is set."""
     return next(bare(kind) for kind in node.types if not isinstance(kind, inspect.NoneType))
+
+
+def _sections(key: str, node: inspect.StructType, names: str = "") -> Iterator[Section]:
+    """A section, and then those inside it."""
+    inside = {inner.encode_name: bare(inner.type) for inner in node.fields}
+    settings = tuple(
+        _setting(f"{key}.{inner.encode_name}", inner)
+        for inner in node.fields
+        if not isinstance(inside[inner.encode_name], inspect.StructType)
+    )
+    yield Section(key, (node.cls.__doc__ or "").strip() + names, settings)
+    for name, inner in inside.items():
+        if isinstance(inner, inspect.StructType):
+            yield from _sections(f"{key}.{name}", inner)
 
 
 def _interval(node: inspect.IntType | inspect.FloatType) -> str:

@@ -15,6 +15,7 @@ OTHER_NAMES = frozenset(
         "NEARCAST_ADDRESS",
         "NEARCAST_API_KEY",
         "NEARCAST_CONFIG",
+        "NEARCAST_FAILPOINTS",
         "NEARCAST_POSTGRES_BIN",
         "NEARCAST_REDIS_BIN",
         "NEARCAST_STATE",

@@ -91,10 +91,13 @@ def _process(
 
 def _over(document: Mapping[str, object], values: Mapping[str, object]) -> dict[str, object]:
     """The document with values by key laid over it; what is no table is left for the check to name."""
-    merged = {name: dict(part) if isinstance(part, Mapping) else part for name, part in document.items()}
+    merged = dict(document)
     for key, value in values.items():
         section, _, name = key.partition(".")
-        table = merged.setdefault(section, {})
-        if isinstance(table, dict):
-            table[name] = value
+        if not name:
+            merged[section] = value
+            continue
+        table = merged.get(section, {})
+        if isinstance(table, Mapping):
+            merged[section] = _over(table, {name: value})
     return merged

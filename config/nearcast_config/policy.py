@@ -185,6 +185,17 @@ class Freshness(Struct, frozen=True, forbid_unknown_fields=True):
     ] = 10.0
 
 
+class Seen(Struct, frozen=True, forbid_unknown_fields=True):
+    """What is remembered of each person, for answers that leave out what was seen."""
+
+    most: Annotated[
+        int, Meta(ge=0, le=10000, description="Items remembered for a person, those shown last; 0 = none")
+    ] = 100
+    keep_hours: Annotated[
+        float, Meta(gt=0, le=8760, description="Hours after it was shown that an item is remembered")
+    ] = 24.0
+
+
 class Scenario(Struct, frozen=True, forbid_unknown_fields=True):
     """Settings of one surface; what is unset follows the policy."""
 
@@ -197,6 +208,10 @@ class Scenario(Struct, frozen=True, forbid_unknown_fields=True):
     limit: Annotated[
         int | None, Meta(description="Default number of items of this surface; unset = slate.default_limit")
     ] = None
+    exclude_seen: Annotated[
+        bool,
+        Meta(description="Whether this surface leaves out what the person has seen, unless the query says"),
+    ] = False
 
 
 # The feed of the exploration share, which is always there and no policy names.
@@ -241,6 +256,7 @@ class Policy(Struct, frozen=True, forbid_unknown_fields=True):
     draws: Draws = field(default_factory=Draws)
     attribution: Attribution = field(default_factory=Attribution)
     freshness: Freshness = field(default_factory=Freshness)
+    seen: Seen = field(default_factory=Seen)
     scenarios: Annotated[
         dict[Slug, Scenario], Meta(max_length=64, description="Surfaces by name; `default` is always there")
     ] = field(default_factory=lambda: {"default": Scenario()})

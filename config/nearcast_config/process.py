@@ -4,6 +4,8 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
+from nearcast_config.source import Source
+
 # A value that may hold a password: never shown, whatever is wrong with it.
 SECRET = {"secret": True}
 
@@ -27,7 +29,7 @@ class Gateway(Struct, frozen=True, forbid_unknown_fields=True):
     max_message_bytes: Annotated[
         int,
         Meta(
-            ge=65536, le=16777216, description="Largest request in bytes; larger ones get RESOURCE_EXHAUSTED"
+            ge=65536, le=16777216, description="Largest message in bytes; larger ones get RESOURCE_EXHAUSTED"
         ),
     ] = 1048576
     default_deadline_s: Annotated[
@@ -39,6 +41,43 @@ class Gateway(Struct, frozen=True, forbid_unknown_fields=True):
     max_concurrent_calls: Annotated[
         int, Meta(ge=1, le=100000, description="Calls in flight beyond which RESOURCE_EXHAUSTED is answered")
     ] = 1000
+    stream_window: Annotated[
+        int,
+        Meta(ge=1, le=64, description="Batches of a StreamEvents stream taken and not acknowledged, at most"),
+    ] = 8
+    stream_idle_s: Annotated[
+        float, Meta(gt=0, le=3600, description="Seconds without a message after which a stream is ended")
+    ] = 60.0
+    stream_max_age_s: Annotated[
+        float,
+        Meta(gt=0, le=86400, description="Seconds a stream may live; it ends in the last tenth of them"),
+    ] = 600.0
+    streams_per_key: Annotated[
+        int, Meta(ge=1, le=100000, description="Streams that may be open with one API key in this process")
+    ] = 100
+    watchers_per_key: Annotated[
+        int,
+        Meta(ge=1, le=10000, description="WatchStats streams that one API key may hold in this process"),
+    ] = 8
+    watch_heartbeat_s: Annotated[
+        float,
+        Meta(gt=0, le=600, description="Seconds without news after which a WatchStats stream gives a sign"),
+    ] = 15.0
+    handshake_timeout_s: Annotated[
+        float,
+        Meta(gt=0, le=120, description="Seconds a new connection has to begin to speak HTTP/2"),
+    ] = 5.0
+    keepalive_s: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=3600,
+            description="Seconds of silence after which a connection is asked whether anybody is there",
+        ),
+    ] = 30.0
+    keepalive_timeout_s: Annotated[
+        float, Meta(gt=0, le=600, description="Seconds to answer that, or the connection is dropped")
+    ] = 10.0
     shutdown_grace_s: Annotated[
         float, Meta(ge=0, le=300, description="Seconds that running calls get at a stop")
     ] = 10.0
@@ -48,6 +87,9 @@ class Gateway(Struct, frozen=True, forbid_unknown_fields=True):
             ge=0.05, le=60, description="Seconds between looks for new statistics, policies, epochs and keys"
         ),
     ] = 0.5
+    served_interval_s: Annotated[
+        float, Meta(ge=0.05, le=600, description="Seconds between writes of how often items were served")
+    ] = 2.0
 
 
 class Postgres(Struct, frozen=True, forbid_unknown_fields=True):
@@ -80,7 +122,7 @@ class Log(Struct, frozen=True, forbid_unknown_fields=True):
 
     shards: Annotated[int, Meta(ge=1, le=64, description="Streams per tenant; may grow, never shrink")] = 4
     durability: Annotated[
-        Literal["memory", "everysec", "fsync"],
+        Literal["memory", "everysec", "fsync", "replicated"],
         Meta(description="What an accepted event has survived; named in every answer"),
     ] = "everysec"
 
@@ -88,9 +130,12 @@ class Log(Struct, frozen=True, forbid_unknown_fields=True):
 class Keeper(Struct, frozen=True, forbid_unknown_fields=True):
     """The process that folds events and carries items to the index."""
 
+    host: Annotated[
+        str, Meta(min_length=1, description="Address that the keeper's /metrics and /healthz listen on")
+    ] = "127.0.0.1"
     batch_events: Annotated[
         int, Meta(ge=1, le=10000, description="Events folded in one transaction at most")
-    ] = 1000
+    ] = 5000
     claim_idle_s: Annotated[
         float,
         Meta(
@@ -119,6 +164,62 @@ class Keeper(Struct, frozen=True, forbid_unknown_fields=True):
     metrics_port: Annotated[
         int, Meta(ge=0, le=65535, description="Port of /metrics and /healthz; 0 = any free")
     ] = 9465
+    source: Source = field(default_factory=Source)
+
+
+class Admission(Struct, frozen=True, forbid_unknown_fields=True):
+    """How the gateway takes fewer events as the event log nears its limits."""
+
+    interval_s: Annotated[
+        float, Meta(ge=0.05, le=60, description="Seconds between looks at the event log's readings")
+    ] = 1.0
+    narrow_backlog_s: Annotated[
+        float,
+        Meta(gt=0, le=604800, description="Age in seconds of unfolded events from which batches shrink"),
+    ] = 600.0
+    close_backlog_s: Annotated[
+        float, Meta(ge=10, le=604800, description="Age in seconds at which events are sent away")
+    ] = 21600.0
+    narrow_memory_share: Annotated[
+        float,
+        Meta(gt=0, le=1, description="Share of the log's maxmemory from which batches shrink"),
+    ] = 0.7
+    close_memory_share: Annotated[
+        float, Meta(gt=0, le=1, description="Share of it at which events are sent away")
+    ] = 0.9
+    narrow_append_s: Annotated[
+        float, Meta(gt=0, le=600, description="Seconds of one append from which batches shrink")
+    ] = 1.0
+    close_append_s: Annotated[
+        float, Meta(gt=0, le=600, description="Seconds of one append at which events are sent away")
+    ] = 10.0
+    calls_share: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=1,
+            description="Share of gateway.max_concurrent_calls that event calls and streams may hold;"
+            " the rest is for everybody else",
+        ),
+    ] = 0.6
+    tenant_share: Annotated[
+        float,
+        Meta(gt=0, le=1, description="Share of those that one tenant may hold where there are several"),
+    ] = 0.5
+    patience_s: Annotated[
+        float,
+        Meta(ge=0, le=600, description="Seconds a stream waits for the log before it is sent away"),
+    ] = 10.0
+
+
+class Preflight(Struct, frozen=True, forbid_unknown_fields=True):
+    """Looks at the settings of Redis and Postgres, before a process is ready and while it runs."""
+
+    enforce: Annotated[
+        bool,
+        Meta(description="Refuse to be ready on unsafe settings; false only logs them, for development"),
+    ] = True
+    interval_s: Annotated[float, Meta(ge=0.1, le=3600, description="Seconds between looks")] = 15.0
 
 
 class Logging(Struct, frozen=True, forbid_unknown_fields=True):
@@ -140,4 +241,6 @@ class ProcessConfig(Struct, frozen=True, forbid_unknown_fields=True):
     redis: Redis = field(default_factory=Redis)
     log: Log = field(default_factory=Log)
     keeper: Keeper = field(default_factory=Keeper)
+    admission: Admission = field(default_factory=Admission)
+    preflight: Preflight = field(default_factory=Preflight)
     logging: Logging = field(default_factory=Logging)

@@ -17,7 +17,9 @@ METHODS = (
     "Nearby",
     "Recommend",
     "RecordEvents",
+    "StreamEvents",
     "GetStats",
+    "WatchStats",
 )
 CODES = (
     "OK",
@@ -38,7 +40,7 @@ CODES = (
     "DATA_LOSS",
     "UNAUTHENTICATED",
 )
-DEGRADED = ("STATS_STALE", "STORE_UNAVAILABLE", "EPOCH_STALE", "KEEPER_DOWN")
+DEGRADED = ("STATS_STALE", "STORE_UNAVAILABLE", "EPOCH_STALE", "KEEPER_DOWN", "SEEN_UNAVAILABLE")
 EVENT_REFUSALS = (
     "REQUIRED_FIELD",
     "NOT_FINITE",
@@ -54,8 +56,17 @@ EVENT_REFUSALS = (
     "TIMESTAMP_RANGE",
     "VALUE_OUT_OF_RANGE",
     "PROPERTIES_LIMIT",
+    "TOKEN_INVALID",
+    "TOKEN_SUBJECT",
+    "BATCH_TOO_LARGE",
+    "SLATE_FIELDS",
+    "SEEN_INVALID",
+    "DWELL_INVALID",
 )
+STREAM_ENDS = ("client", "idle", "age", "drain", "gone", "fault")
 LEARNED = ("true", "false")
+ADMISSION_CAUSES = ("backlog", "memory", "append", "calls", "tenant_calls")
+PREFLIGHT_SEVERITIES = ("refuse", "wait", "warn")
 DEAD_REASONS = (
     "UNDECODABLE",
     "WRONG_TENANT",
@@ -66,6 +77,7 @@ DEAD_REASONS = (
     "PROPERTIES_FORMAT",
     "STORE_REFUSED",
     "CRASH_POISON",
+    "UNFORESEEN",
 )
 JOBS = (
     "sweep_items",
@@ -73,7 +85,9 @@ JOBS = (
     "ensure_partitions",
     "prune_changes",
     "trim_log",
+    "compact_ledger",
     "publish_epochs",
+    "read_source",
 )
 
 SERVER_CALL_SECONDS = Metric(
@@ -118,11 +132,94 @@ SERVER_EVENTS_REJECTED = Metric(
     "Events refused with a result of their own, by reason.",
     {"reason": EVENT_REFUSALS},
 )
+SERVER_STREAMS_OPEN = Metric(
+    "server",
+    "streams_open",
+    "gauge",
+    "StreamEvents streams that are open now.",
+)
+SERVER_WATCHERS_OPEN = Metric(
+    "server",
+    "watchers_open",
+    "gauge",
+    "WatchStats streams that are open now.",
+)
+SERVER_STREAM_ENDS = Metric(
+    "server",
+    "stream_ends_total",
+    "counter",
+    "Streams that have ended: by the client's half-close, idle, too old, because the process stops, because"
+    " nobody was there any more, or with an error.",
+    {"reason": STREAM_ENDS},
+)
+SERVER_STREAM_ACK_SECONDS = Metric(
+    "server",
+    "stream_ack_seconds",
+    "histogram",
+    "Seconds from the arrival of a batch on a stream to its ack.",
+    buckets=LATENCY_S,
+)
+SERVER_STREAM_BATCHES_REFUSED = Metric(
+    "server",
+    "stream_batches_refused_total",
+    "counter",
+    "Batches on streams that were refused as a whole, by reason; the streams went on.",
+    {"reason": ("EMPTY_BATCH", "BATCH_TOO_LARGE")},
+)
+SERVER_ADMISSION_LEVEL = Metric(
+    "server",
+    "admission_level",
+    "gauge",
+    "How events are taken: 0 all of them, 1 in smaller batches, 2 none for now.",
+)
+SERVER_ADMISSION_ADVISED = Metric(
+    "server",
+    "admission_advised_events",
+    "gauge",
+    "Events that senders are advised to put into one batch.",
+)
+SERVER_ADMISSION_BACKLOG_SECONDS = Metric(
+    "server",
+    "admission_backlog_seconds",
+    "gauge",
+    "Age of the oldest entry of the event log that no keeper has finished.",
+)
+SERVER_ADMISSION_MEMORY_RATIO = Metric(
+    "server",
+    "admission_memory_ratio",
+    "gauge",
+    "Share of its memory that the event log's Redis has used.",
+)
+SERVER_ADMISSION_APPEND_SECONDS = Metric(
+    "server",
+    "admission_append_seconds",
+    "gauge",
+    "Seconds that the slowest append of late took, fading by a fifth with each look.",
+)
+SERVER_ADMISSION_REFUSED = Metric(
+    "server",
+    "admission_refused_total",
+    "counter",
+    "Event calls and streams sent away to come again later, by what they were and why.",
+    {"refused": ("call", "stream"), "cause": ADMISSION_CAUSES},
+)
+SERVER_LOG_ENTRIES = Metric(
+    "server",
+    "log_entries",
+    "gauge",
+    "Entries that the event log holds, finished ones of the last 24 hours among them.",
+)
 SERVER_SERVED = Metric(
     "server",
     "served_total",
     "counter",
     "Items put into answers. Counted when answering, so not exactly once, and never learned from.",
+)
+SERVER_SERVED_DROPPED = Metric(
+    "server",
+    "served_dropped_total",
+    "counter",
+    "Items put into answers whose counts were given up, because Postgres was away for too long.",
 )
 SERVER_INCIDENTS = Metric(
     "server",
@@ -135,6 +232,14 @@ SERVER_INDEX_ORPHANS = Metric(
     "index_orphans_total",
     "counter",
     "Places found in the index whose item has no serving fields; they are left out of the answer.",
+)
+
+SERVER_PREFLIGHT_FINDINGS = Metric(
+    "server",
+    "preflight_findings",
+    "gauge",
+    "Settings of Redis and Postgres that are not as they must be, by severity; see docs/preflight.md.",
+    {"severity": PREFLIGHT_SEVERITIES},
 )
 
 KEEPER_ENTRIES_FOLDED = Metric(
@@ -174,6 +279,12 @@ KEEPER_LOG_RESETS = Metric(
     "counter",
     "Streams of the event log that had lost the keeper's place and were read from their beginning again.",
 )
+KEEPER_LOG_KEPT_SECONDS = Metric(
+    "statskeeper",
+    "log_kept_seconds",
+    "gauge",
+    "How long finished entries of the event log are kept, to be replayed; shorter when its memory runs out.",
+)
 KEEPER_FOLD_SECONDS = Metric(
     "statskeeper",
     "fold_seconds",
@@ -187,12 +298,18 @@ KEEPER_LOG_OLDEST_SECONDS = Metric(
     "gauge",
     "Age of the oldest event in the batch in hand; 0 when nothing waits.",
 )
+KEEPER_SEEN_LOST = Metric(
+    "statskeeper",
+    "seen_lost_total",
+    "counter",
+    "Items that people have seen and that could not be remembered: they may be shown again.",
+)
 KEEPER_FAILURES = Metric(
     "statskeeper",
     "failures_total",
     "counter",
     "Attempts that failed and are made again, by the part of the keeper that made them.",
-    {"part": ("schema", "consumer", "relay", "jobs", "heartbeat")},
+    {"part": ("schema", "preflight", "consumer", "relay", "jobs", "heartbeat")},
 )
 KEEPER_RELAY_LAG_CHANGES = Metric(
     "statskeeper",
@@ -215,6 +332,24 @@ KEEPER_ITEMS_EXPIRED = Metric(
 KEEPER_EPOCHS_PUBLISHED = Metric(
     "statskeeper", "epochs_published_total", "counter", "Sets of feed probabilities published."
 )
+KEEPER_COUNTS_COMPACTED = Metric(
+    "statskeeper",
+    "counts_compacted_total",
+    "counter",
+    "Counts of single hours that were summed into their day.",
+)
+KEEPER_PARTITIONS_DROPPED = Metric(
+    "statskeeper",
+    "partitions_dropped_total",
+    "counter",
+    "Days of the ledger that were dropped, their counts being compacted.",
+)
+KEEPER_TRIALS_PRUNED = Metric(
+    "statskeeper",
+    "trials_pruned_total",
+    "counter",
+    "Sessions' trials of feeds forgotten, as their epoch ended before the ledger's first day.",
+)
 KEEPER_JOB_SECONDS = Metric(
     "statskeeper",
     "job_seconds",
@@ -230,6 +365,38 @@ KEEPER_JOB_FAILURES = Metric(
     "Runs of a scheduled job that failed; the next is half a minute later at most.",
     {"job": JOBS},
 )
+KEEPER_SOURCE_READ = Metric(
+    "statskeeper",
+    "source_rows_read_total",
+    "counter",
+    "Rows of the source of behaviour that were read and new; what the overlap reads again is not.",
+)
+KEEPER_SOURCE_ACCEPTED = Metric(
+    "statskeeper",
+    "source_rows_accepted_total",
+    "counter",
+    "Rows of the source of behaviour that the event log has acknowledged.",
+)
+KEEPER_SOURCE_REFUSED = Metric(
+    "statskeeper",
+    "source_rows_refused_total",
+    "counter",
+    "Rows of the source of behaviour that are no event, by reason; see `nearcast keeper source rejects`.",
+    {"reason": (*EVENT_REFUSALS, "ROW_UNREADABLE")},
+)
+KEEPER_SOURCE_LAG_SECONDS = Metric(
+    "statskeeper",
+    "source_lag_seconds",
+    "gauge",
+    "How far the rows that are being read lie back; 0 when all there were have been read.",
+)
+KEEPER_PREFLIGHT_FINDINGS = Metric(
+    "statskeeper",
+    "preflight_findings",
+    "gauge",
+    "Settings of Redis and Postgres that are not as they must be, by severity; see docs/preflight.md.",
+    {"severity": PREFLIGHT_SEVERITIES},
+)
 
 SERVER_METRICS = (
     SERVER_CALL_SECONDS,
@@ -238,9 +405,23 @@ SERVER_METRICS = (
     SERVER_DEGRADED,
     SERVER_EVENTS_ACCEPTED,
     SERVER_EVENTS_REJECTED,
+    SERVER_STREAMS_OPEN,
+    SERVER_WATCHERS_OPEN,
+    SERVER_STREAM_ENDS,
+    SERVER_STREAM_ACK_SECONDS,
+    SERVER_STREAM_BATCHES_REFUSED,
+    SERVER_ADMISSION_LEVEL,
+    SERVER_ADMISSION_ADVISED,
+    SERVER_ADMISSION_BACKLOG_SECONDS,
+    SERVER_ADMISSION_MEMORY_RATIO,
+    SERVER_ADMISSION_APPEND_SECONDS,
+    SERVER_ADMISSION_REFUSED,
+    SERVER_LOG_ENTRIES,
     SERVER_SERVED,
+    SERVER_SERVED_DROPPED,
     SERVER_INCIDENTS,
     SERVER_INDEX_ORPHANS,
+    SERVER_PREFLIGHT_FINDINGS,
 )
 KEEPER_METRICS = (
     KEEPER_ENTRIES_FOLDED,
@@ -249,16 +430,26 @@ KEEPER_METRICS = (
     KEEPER_EVENTS_DEAD,
     KEEPER_ENTRIES_LOST,
     KEEPER_LOG_RESETS,
+    KEEPER_LOG_KEPT_SECONDS,
     KEEPER_FOLD_SECONDS,
     KEEPER_LOG_OLDEST_SECONDS,
+    KEEPER_SEEN_LOST,
     KEEPER_FAILURES,
     KEEPER_RELAY_LAG_CHANGES,
     KEEPER_RELAY_APPLIED,
     KEEPER_RELAY_REFILLS,
     KEEPER_ITEMS_EXPIRED,
     KEEPER_EPOCHS_PUBLISHED,
+    KEEPER_COUNTS_COMPACTED,
+    KEEPER_PARTITIONS_DROPPED,
+    KEEPER_TRIALS_PRUNED,
     KEEPER_JOB_SECONDS,
     KEEPER_JOB_FAILURES,
+    KEEPER_PREFLIGHT_FINDINGS,
+    KEEPER_SOURCE_READ,
+    KEEPER_SOURCE_ACCEPTED,
+    KEEPER_SOURCE_REFUSED,
+    KEEPER_SOURCE_LAG_SECONDS,
 )
 
 

@@ -37,9 +37,9 @@ def roles() -> dict[str, str]:
     """Who may call each RPC."""
     services = Services(
         CatalogService(NOBODY, NOBODY),
-        RecommendService(NOBODY, NOBODY, NOBODY, NOBODY),
-        EventService(NOBODY, NOBODY),
-        StatsService(NOBODY),
+        RecommendService(NOBODY, NOBODY, NOBODY, NOBODY, NOBODY),
+        EventService(NOBODY, NOBODY, NOBODY),
+        StatsService(NOBODY, NOBODY, NOBODY),
     )
     order = ("client", "backend", "operator")
     return {

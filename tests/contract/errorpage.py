@@ -66,12 +66,23 @@ ADVICE = {
     "TENANT_SUSPENDED": "Ask the operator.",
     "CANDIDATES_UNAVAILABLE": _WAIT,
     "STORE_UNAVAILABLE": f"{_WAIT} Writes may be repeated.",
+    "MESSAGE_TOO_LARGE": "Send smaller messages; the metadata holds the maximum in bytes.",
+    "INGEST_OVERLOADED": f"{_WAIT} The metadata has the cause, and how many events to put into a batch.",
     "LOG_UNAVAILABLE": f"{_WAIT} Events are counted once however often they are sent.",
     "SERVER_NOT_READY": _WAIT,
     "DEADLINE_EXCEEDED": "Give the call more time, or ask for less; sending it again is harmless.",
     "INTERNAL": "Report the incident id in the metadata: the server's log has the cause.",
     "TEXT_CHARSET": "Take out control characters.",
     "VERSION_OUT_OF_RANGE": _CORRECT,
+    "STREAM_LIMIT": "Close a stream, share one among several senders, or use another key.",
+    "SEQUENCE": "Number batches upwards; on a new stream begin above `resume_after`.",
+    "HELLO_REQUIRED": "Begin the stream with one hello, then send batches.",
+    "STREAM_VERSION": "Speak the version in the metadata, or a lower one.",
+    "CREDENTIALS_EXPIRED": "Open another stream with a key that is valid, and send again what has no ack.",
+    "SLATE_FIELDS": "Send it as an impression, with a person, a session, times and ids alone.",
+    "SEEN_INVALID": "Set a bit for each item that came on screen: the first item is the lowest bit.",
+    "DWELL_INVALID": "Send one value for each item seen, or none.",
+    "RESUME_TOKEN_INVALID": "Begin again without the token, with a snapshot.",
 }
 
 PREFACE = """\
@@ -84,8 +95,8 @@ worth repeating as they are. Entries of a batch have their own `Outcome` with th
 answer that is `OK`; an entry may be OK and still have a reason worth knowing. Reasons are stable, messages
 are for people.
 
-gRPC itself answers without any reason: `RESOURCE_EXHAUSTED` for a request beyond `gateway.max_message_bytes`
-or too many calls at once, `UNIMPLEMENTED` for what is not served.
+gRPC itself answers without any reason: `RESOURCE_EXHAUSTED` for a request beyond twice
+`gateway.max_message_bytes` or too many calls at once, `UNIMPLEMENTED` for what is not served.
 
 Generated: `python -m tests.contract.errorpage`.
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 FOLDER = Path(__file__).parents[2] / "protos" / "nearcast" / "v1"
 _OPENS = re.compile(r"^(service|message|enum|oneof)\s+(\w+)\s*\{")
-_RPC = re.compile(r"^rpc\s+(\w+)\((\w+)\)\s+returns\s+\((\w+)\)")
+_RPC = re.compile(r"^rpc\s+(\w+)\((?:stream\s+)?(\w+)\)\s+returns\s+\((?:stream\s+)?(\w+)\)")
 _VALUE = re.compile(r"^([A-Z][A-Z0-9_]+)\s*=\s*(\d+);")
 _FIELD = re.compile(r"^(?:(optional|repeated)\s+)?(map<[^>]+>|[\w.]+)\s+(\w+)\s*=\s*(\d+);")
 

@@ -15,11 +15,21 @@ from nearcast_server.rpc.status import CODES
 
 ROOT = Path(__file__).parents[2]
 # The rooms whose words reach a caller.
-SOURCES = ("server/nearcast_server", "catalogue/nearcast_catalogue", "geo/nearcast_geo")
+SOURCES = (
+    "server/nearcast_server",
+    "catalogue/nearcast_catalogue",
+    "geo/nearcast_geo",
+    "store/nearcast_store/intake",
+)
 REASONS = frozenset(name.removeprefix("ERROR_REASON_") for name in ErrorReason.keys()) - {"UNSPECIFIED"}  # noqa: SIM118
 _PLAIN = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)*")
 # Other words in capitals: of gRPC, of the contract's other enums, of Redis.
-_OTHER_ENUMS = (recommend_pb2.DegradedReason, outcome_pb2.Advice, event_pb2.Durability)
+_OTHER_ENUMS = (
+    recommend_pb2.DegradedReason,
+    outcome_pb2.Advice,
+    event_pb2.Durability,
+    event_pb2.StreamEnd,
+)
 OTHERS = {
     *(code.name for code in grpc.StatusCode),
     *(value.split("_", 2)[-1] for enum in _OTHER_ENUMS for value in enum.keys()),  # noqa: SIM118

@@ -35,7 +35,7 @@ async def test_no_metric_names_a_tenant_a_place_or_an_item(gateway: Gateway, ten
     assert tenant.slug not in page
     assert "12.3456" not in page
     labels = {part.split("=")[0] for line in page.splitlines() if "{" in line for part in _labels(line)}
-    assert labels <= {"method", "code", "le", "reason", "learned"}
+    assert labels <= {"method", "code", "le", "reason", "learned", "severity"}
 
 
 def _labels(line: str) -> list[str]:

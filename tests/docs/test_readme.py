@@ -67,15 +67,16 @@ def test_the_first_two_commands_are_the_ones_that_exist() -> None:
 
 
 def test_the_tour_leads_from_items_to_learned_statistics(shell: Shell) -> None:
-    importing, asking, recording, watching = blocks("sh")[1:]
+    importing, asking, recording, reporting, watching = blocks("sh")[1:]
 
     shell.run(importing)
-    eventually(lambda: "Curator" in nearcast("nearby", "59.904", "10.6847", **shell.settings).stdout)
+    eventually(lambda: "Curator" in nearcast("nearby", "59.904", "10.6847", settings=shell.settings).stdout)
     asked = shell.run(asking)
     assert "Courier, ships anywhere in town" in asked
     recorded = shell.run(recording)
     assert recorded.count("will be learned from") == 2
-    eventually(lambda: re.search(r"\b1 +0 +0 +1\b", shell.run(watching)))
+    assert "impression: recorded, will be learned from" in shell.run(reporting)
+    eventually(lambda: re.search(r"\b[12] +1 +\d+\.\d+% +0 ", shell.run(watching)))
 
 
 def test_the_python_on_the_first_screen_prints_a_slate(shell: Shell, up: Up) -> None:

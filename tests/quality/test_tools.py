@@ -9,7 +9,7 @@ import pytest
 from tests.quality.sources import ROOT, rooms, shown
 
 BIN = Path(sys.executable).parent
-MYPY_PATHS = [*map(shown, rooms()), "tests", "tools"]
+MYPY_PATHS = [*map(shown, rooms()), "benchmarks", "tests", "tools"]
 
 
 def run(*command: str | Path) -> None:

@@ -28,23 +28,41 @@ from nearcast.v1 import outcome_pb2 as nearcast_dot_v1_dot_outcome__pb2
 from nearcast.v1 import person_pb2 as nearcast_dot_v1_dot_person__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17nearcast/v1/event.proto\x12\x0bnearcast.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19nearcast/v1/outcome.proto\x1a\x18nearcast/v1/person.proto\"9\n\x13RecordEventsRequest\x12\"\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x12.nearcast.v1.Event\"n\n\x14RecordEventsResponse\x12)\n\x07results\x18\x01 \x03(\x0b\x32\x18.nearcast.v1.EventResult\x12+\n\ndurability\x18\x02 \x01(\x0e\x32\x17.nearcast.v1.Durability\"\x83\x02\n\x05\x45vent\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x14\n\x0creward_token\x18\x02 \x01(\t\x12\x10\n\x08\x65vent_id\x18\x03 \x01(\t\x12\x0f\n\x07item_id\x18\x04 \x01(\t\x12#\n\x06person\x18\x05 \x01(\x0b\x32\x13.nearcast.v1.Person\x12\x12\n\nsession_id\x18\x06 \x01(\t\x12/\n\x0boccurred_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\x05value\x18\x08 \x01(\x01H\x00\x88\x01\x01\x12+\n\nproperties\x18\t \x01(\x0b\x32\x17.google.protobuf.StructB\x08\n\x06_value\"E\n\x0b\x45ventResult\x12%\n\x07outcome\x18\x01 \x01(\x0b\x32\x14.nearcast.v1.Outcome\x12\x0f\n\x07learned\x18\x02 \x01(\x08*\x89\x01\n\nDurability\x12\x1a\n\x16\x44URABILITY_UNSPECIFIED\x10\x00\x12\x15\n\x11\x44URABILITY_MEMORY\x10\x01\x12\x17\n\x13\x44URABILITY_EVERYSEC\x10\x02\x12\x14\n\x10\x44URABILITY_FSYNC\x10\x03\x12\x19\n\x15\x44URABILITY_REPLICATED\x10\x04\x32\x63\n\x0c\x45ventService\x12S\n\x0cRecordEvents\x12 .nearcast.v1.RecordEventsRequest\x1a!.nearcast.v1.RecordEventsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17nearcast/v1/event.proto\x12\x0bnearcast.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19nearcast/v1/outcome.proto\x1a\x18nearcast/v1/person.proto\"9\n\x13RecordEventsRequest\x12\"\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x12.nearcast.v1.Event\"\x86\x01\n\x14RecordEventsResponse\x12)\n\x07results\x18\x01 \x03(\x0b\x32\x18.nearcast.v1.EventResult\x12+\n\ndurability\x18\x02 \x01(\x0e\x32\x17.nearcast.v1.Durability\x12\x16\n\x0e\x61\x64vised_events\x18\x03 \x01(\r\"u\n\x13StreamEventsRequest\x12)\n\x05hello\x18\x01 \x01(\x0b\x32\x18.nearcast.v1.StreamHelloH\x00\x12(\n\x05\x62\x61tch\x18\x02 \x01(\x0b\x32\x17.nearcast.v1.EventBatchH\x00\x42\t\n\x07message\"I\n\x0bStreamHello\x12\x0f\n\x07version\x18\x01 \x01(\r\x12\x14\n\x0cresume_after\x18\x02 \x01(\x04\x12\x13\n\x0b\x63lient_name\x18\x03 \x01(\t\"B\n\nEventBatch\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\"\n\x06\x65vents\x18\x02 \x03(\x0b\x32\x12.nearcast.v1.Event\"\xa5\x01\n\x14StreamEventsResponse\x12-\n\x07welcome\x18\x01 \x01(\x0b\x32\x1a.nearcast.v1.StreamWelcomeH\x00\x12$\n\x03\x61\x63k\x18\x02 \x01(\x0b\x32\x15.nearcast.v1.BatchAckH\x00\x12-\n\x07goodbye\x18\x03 \x01(\x0b\x32\x1a.nearcast.v1.StreamGoodbyeH\x00\x42\t\n\x07message\"M\n\rStreamWelcome\x12\x0e\n\x06window\x18\x01 \x01(\r\x12\x16\n\x0e\x61\x64vised_events\x18\x02 \x01(\r\x12\x14\n\x0cidle_after_s\x18\x03 \x01(\x01\"\xd6\x01\n\x08\x42\x61tchAck\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12+\n\ndurability\x18\x02 \x01(\x0e\x32\x17.nearcast.v1.Durability\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x03 \x01(\r\x12\x0f\n\x07learned\x18\x04 \x01(\r\x12)\n\x07results\x18\x05 \x03(\x0b\x32\x18.nearcast.v1.BatchResult\x12%\n\x07refusal\x18\x06 \x01(\x0b\x32\x14.nearcast.v1.Outcome\x12\x16\n\x0e\x61\x64vised_events\x18\x07 \x01(\r\"T\n\x0b\x42\x61tchResult\x12\r\n\x05index\x18\x01 \x01(\r\x12%\n\x07outcome\x18\x02 \x01(\x0b\x32\x14.nearcast.v1.Outcome\x12\x0f\n\x07learned\x18\x03 \x01(\x08\"M\n\rStreamGoodbye\x12&\n\x06reason\x18\x01 \x01(\x0e\x32\x16.nearcast.v1.StreamEnd\x12\x14\n\x0cresume_after\x18\x02 \x01(\x04\"\xb8\x02\n\x05\x45vent\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x14\n\x0creward_token\x18\x02 \x01(\t\x12\x10\n\x08\x65vent_id\x18\x03 \x01(\t\x12\x0f\n\x07item_id\x18\x04 \x01(\t\x12#\n\x06person\x18\x05 \x01(\x0b\x32\x13.nearcast.v1.Person\x12\x12\n\nsession_id\x18\x06 \x01(\t\x12/\n\x0boccurred_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\x05value\x18\x08 \x01(\x01H\x00\x88\x01\x01\x12+\n\nproperties\x18\t \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x13\n\x0bslate_token\x18\n \x01(\t\x12\x0c\n\x04seen\x18\x0b \x01(\x0c\x12\x10\n\x08\x64well_ms\x18\x0c \x03(\rB\x08\n\x06_value\"E\n\x0b\x45ventResult\x12%\n\x07outcome\x18\x01 \x01(\x0b\x32\x14.nearcast.v1.Outcome\x12\x0f\n\x07learned\x18\x02 \x01(\x08*f\n\tStreamEnd\x12\x1a\n\x16STREAM_END_UNSPECIFIED\x10\x00\x12\x13\n\x0fSTREAM_END_IDLE\x10\x01\x12\x12\n\x0eSTREAM_END_AGE\x10\x02\x12\x14\n\x10STREAM_END_DRAIN\x10\x03*\x89\x01\n\nDurability\x12\x1a\n\x16\x44URABILITY_UNSPECIFIED\x10\x00\x12\x15\n\x11\x44URABILITY_MEMORY\x10\x01\x12\x17\n\x13\x44URABILITY_EVERYSEC\x10\x02\x12\x14\n\x10\x44URABILITY_FSYNC\x10\x03\x12\x19\n\x15\x44URABILITY_REPLICATED\x10\x04\x32\xbc\x01\n\x0c\x45ventService\x12S\n\x0cRecordEvents\x12 .nearcast.v1.RecordEventsRequest\x1a!.nearcast.v1.RecordEventsResponse\x12W\n\x0cStreamEvents\x12 .nearcast.v1.StreamEventsRequest\x1a!.nearcast.v1.StreamEventsResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'nearcast.v1.event_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_DURABILITY']._serialized_start=661
-  _globals['_DURABILITY']._serialized_end=798
+  _globals['_STREAMEND']._serialized_start=1629
+  _globals['_STREAMEND']._serialized_end=1731
+  _globals['_DURABILITY']._serialized_start=1734
+  _globals['_DURABILITY']._serialized_end=1871
   _globals['_RECORDEVENTSREQUEST']._serialized_start=156
   _globals['_RECORDEVENTSREQUEST']._serialized_end=213
-  _globals['_RECORDEVENTSRESPONSE']._serialized_start=215
-  _globals['_RECORDEVENTSRESPONSE']._serialized_end=325
-  _globals['_EVENT']._serialized_start=328
-  _globals['_EVENT']._serialized_end=587
-  _globals['_EVENTRESULT']._serialized_start=589
-  _globals['_EVENTRESULT']._serialized_end=658
-  _globals['_EVENTSERVICE']._serialized_start=800
-  _globals['_EVENTSERVICE']._serialized_end=899
+  _globals['_RECORDEVENTSRESPONSE']._serialized_start=216
+  _globals['_RECORDEVENTSRESPONSE']._serialized_end=350
+  _globals['_STREAMEVENTSREQUEST']._serialized_start=352
+  _globals['_STREAMEVENTSREQUEST']._serialized_end=469
+  _globals['_STREAMHELLO']._serialized_start=471
+  _globals['_STREAMHELLO']._serialized_end=544
+  _globals['_EVENTBATCH']._serialized_start=546
+  _globals['_EVENTBATCH']._serialized_end=612
+  _globals['_STREAMEVENTSRESPONSE']._serialized_start=615
+  _globals['_STREAMEVENTSRESPONSE']._serialized_end=780
+  _globals['_STREAMWELCOME']._serialized_start=782
+  _globals['_STREAMWELCOME']._serialized_end=859
+  _globals['_BATCHACK']._serialized_start=862
+  _globals['_BATCHACK']._serialized_end=1076
+  _globals['_BATCHRESULT']._serialized_start=1078
+  _globals['_BATCHRESULT']._serialized_end=1162
+  _globals['_STREAMGOODBYE']._serialized_start=1164
+  _globals['_STREAMGOODBYE']._serialized_end=1241
+  _globals['_EVENT']._serialized_start=1244
+  _globals['_EVENT']._serialized_end=1556
+  _globals['_EVENTRESULT']._serialized_start=1558
+  _globals['_EVENTRESULT']._serialized_end=1627
+  _globals['_EVENTSERVICE']._serialized_start=1874
+  _globals['_EVENTSERVICE']._serialized_end=2062
 # @@protoc_insertion_point(module_scope)

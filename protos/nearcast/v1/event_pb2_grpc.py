@@ -40,6 +40,11 @@ class EventServiceStub:
                 request_serializer=nearcast_dot_v1_dot_event__pb2.RecordEventsRequest.SerializeToString,
                 response_deserializer=nearcast_dot_v1_dot_event__pb2.RecordEventsResponse.FromString,
                 _registered_method=True)
+        self.StreamEvents = channel.stream_stream(
+                '/nearcast.v1.EventService/StreamEvents',
+                request_serializer=nearcast_dot_v1_dot_event__pb2.StreamEventsRequest.SerializeToString,
+                response_deserializer=nearcast_dot_v1_dot_event__pb2.StreamEventsResponse.FromString,
+                _registered_method=True)
 
 
 class EventServiceServicer:
@@ -55,10 +60,39 @@ class EventServiceServicer:
         (request, item, kind) in that token, whatever its event_id; one without by its
         event_id. Order never matters. An event without a valid token is stored, never
         learned from; its result says why (TOKEN_MISSING, TOKEN_INVALID, TOKEN_EXPIRED,
-        TOKEN_SUBJECT). Events are independent: a bad one never spoils the others.
+        TOKEN_SUBJECT). Events are independent: a bad one never spoils the others. One event
+        with a slate token reports all impressions of a slate.
         Limits: 1 to 500 events, 16 KiB each, 1 MiB a call. Reasons of the call:
         EMPTY_BATCH, BATCH_TOO_LARGE, LOG_UNAVAILABLE (with RetryInfo: outcome unknown,
-        send the same again).
+        send the same again), INGEST_OVERLOADED (with RetryInfo: nothing was taken, send
+        the same again then).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StreamEvents(self, request_iterator, context):
+        """Takes events for hours: batches one way, acknowledgements the other way.
+
+        The first message is a hello, each further one a batch. The promise is that of
+        RecordEvents, given by an ack: whatever was not acknowledged is unknown and is
+        sent again, on this gateway or any other. Nothing is remembered of a stream;
+        repeats collapse because an event is counted once, so resuming is always safe.
+
+        Acks come in the order of the batches. The server takes no further batch while
+        `window` of them are not acknowledged: what a sender writes beyond that waits in
+        the connection, and in the end its write waits. A stream ends with OK after the
+        client's half-close, when all is acknowledged; or by the server, after the acks of
+        all it took, with a goodbye that says why and where to resume: always before
+        gateway.stream_max_age_s, so a sender must be able to resume. It ends with an
+        error after the acks of what was taken before. Reasons: HELLO_REQUIRED,
+        STREAM_VERSION, SEQUENCE, MALFORMED_MESSAGE, STREAM_LIMIT (too many streams of one
+        key), CREDENTIALS_EXPIRED (the key ended meanwhile), LOG_UNAVAILABLE (outcome of
+        what is not acknowledged unknown: resume after RetryInfo), INGEST_OVERLOADED (the
+        event log is near its limits and stayed so while the stream waited: nothing beyond
+        the acks was taken, resume after RetryInfo). A message beyond 1 MiB
+        is MESSAGE_TOO_LARGE; one beyond 2 MiB ends the stream by gRPC itself, without acks. A deadline that the client sets ends
+        it too: set none.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -71,6 +105,11 @@ def add_EventServiceServicer_to_server(servicer, server):
                     servicer.RecordEvents,
                     request_deserializer=nearcast_dot_v1_dot_event__pb2.RecordEventsRequest.FromString,
                     response_serializer=nearcast_dot_v1_dot_event__pb2.RecordEventsResponse.SerializeToString,
+            ),
+            'StreamEvents': grpc.stream_stream_rpc_method_handler(
+                    servicer.StreamEvents,
+                    request_deserializer=nearcast_dot_v1_dot_event__pb2.StreamEventsRequest.FromString,
+                    response_serializer=nearcast_dot_v1_dot_event__pb2.StreamEventsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -101,6 +140,33 @@ class EventService:
             '/nearcast.v1.EventService/RecordEvents',
             nearcast_dot_v1_dot_event__pb2.RecordEventsRequest.SerializeToString,
             nearcast_dot_v1_dot_event__pb2.RecordEventsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StreamEvents(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/nearcast.v1.EventService/StreamEvents',
+            nearcast_dot_v1_dot_event__pb2.StreamEventsRequest.SerializeToString,
+            nearcast_dot_v1_dot_event__pb2.StreamEventsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -42,10 +42,35 @@ class EventServiceStub:
     (request, item, kind) in that token, whatever its event_id; one without by its
     event_id. Order never matters. An event without a valid token is stored, never
     learned from; its result says why (TOKEN_MISSING, TOKEN_INVALID, TOKEN_EXPIRED,
-    TOKEN_SUBJECT). Events are independent: a bad one never spoils the others.
+    TOKEN_SUBJECT). Events are independent: a bad one never spoils the others. One event
+    with a slate token reports all impressions of a slate.
     Limits: 1 to 500 events, 16 KiB each, 1 MiB a call. Reasons of the call:
     EMPTY_BATCH, BATCH_TOO_LARGE, LOG_UNAVAILABLE (with RetryInfo: outcome unknown,
-    send the same again).
+    send the same again), INGEST_OVERLOADED (with RetryInfo: nothing was taken, send
+    the same again then).
+    """
+    StreamEvents: _grpc.StreamStreamMultiCallable[_event_pb2.StreamEventsRequest, _event_pb2.StreamEventsResponse]
+    """Takes events for hours: batches one way, acknowledgements the other way.
+
+    The first message is a hello, each further one a batch. The promise is that of
+    RecordEvents, given by an ack: whatever was not acknowledged is unknown and is
+    sent again, on this gateway or any other. Nothing is remembered of a stream;
+    repeats collapse because an event is counted once, so resuming is always safe.
+
+    Acks come in the order of the batches. The server takes no further batch while
+    `window` of them are not acknowledged: what a sender writes beyond that waits in
+    the connection, and in the end its write waits. A stream ends with OK after the
+    client's half-close, when all is acknowledged; or by the server, after the acks of
+    all it took, with a goodbye that says why and where to resume: always before
+    gateway.stream_max_age_s, so a sender must be able to resume. It ends with an
+    error after the acks of what was taken before. Reasons: HELLO_REQUIRED,
+    STREAM_VERSION, SEQUENCE, MALFORMED_MESSAGE, STREAM_LIMIT (too many streams of one
+    key), CREDENTIALS_EXPIRED (the key ended meanwhile), LOG_UNAVAILABLE (outcome of
+    what is not acknowledged unknown: resume after RetryInfo), INGEST_OVERLOADED (the
+    event log is near its limits and stayed so while the stream waited: nothing beyond
+    the acks was taken, resume after RetryInfo). A message beyond 1 MiB
+    is MESSAGE_TOO_LARGE; one beyond 2 MiB ends the stream by gRPC itself, without acks. A deadline that the client sets ends
+    it too: set none.
     """
 
 @_typing.type_check_only
@@ -62,10 +87,35 @@ class EventServiceAsyncStub(EventServiceStub):
     (request, item, kind) in that token, whatever its event_id; one without by its
     event_id. Order never matters. An event without a valid token is stored, never
     learned from; its result says why (TOKEN_MISSING, TOKEN_INVALID, TOKEN_EXPIRED,
-    TOKEN_SUBJECT). Events are independent: a bad one never spoils the others.
+    TOKEN_SUBJECT). Events are independent: a bad one never spoils the others. One event
+    with a slate token reports all impressions of a slate.
     Limits: 1 to 500 events, 16 KiB each, 1 MiB a call. Reasons of the call:
     EMPTY_BATCH, BATCH_TOO_LARGE, LOG_UNAVAILABLE (with RetryInfo: outcome unknown,
-    send the same again).
+    send the same again), INGEST_OVERLOADED (with RetryInfo: nothing was taken, send
+    the same again then).
+    """
+    StreamEvents: _aio.StreamStreamMultiCallable[_event_pb2.StreamEventsRequest, _event_pb2.StreamEventsResponse]  # type: ignore[assignment]
+    """Takes events for hours: batches one way, acknowledgements the other way.
+
+    The first message is a hello, each further one a batch. The promise is that of
+    RecordEvents, given by an ack: whatever was not acknowledged is unknown and is
+    sent again, on this gateway or any other. Nothing is remembered of a stream;
+    repeats collapse because an event is counted once, so resuming is always safe.
+
+    Acks come in the order of the batches. The server takes no further batch while
+    `window` of them are not acknowledged: what a sender writes beyond that waits in
+    the connection, and in the end its write waits. A stream ends with OK after the
+    client's half-close, when all is acknowledged; or by the server, after the acks of
+    all it took, with a goodbye that says why and where to resume: always before
+    gateway.stream_max_age_s, so a sender must be able to resume. It ends with an
+    error after the acks of what was taken before. Reasons: HELLO_REQUIRED,
+    STREAM_VERSION, SEQUENCE, MALFORMED_MESSAGE, STREAM_LIMIT (too many streams of one
+    key), CREDENTIALS_EXPIRED (the key ended meanwhile), LOG_UNAVAILABLE (outcome of
+    what is not acknowledged unknown: resume after RetryInfo), INGEST_OVERLOADED (the
+    event log is near its limits and stayed so while the stream waited: nothing beyond
+    the acks was taken, resume after RetryInfo). A message beyond 1 MiB
+    is MESSAGE_TOO_LARGE; one beyond 2 MiB ends the stream by gRPC itself, without acks. A deadline that the client sets ends
+    it too: set none.
     """
 
 class EventServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -85,10 +135,41 @@ class EventServiceServicer(metaclass=_abc_1.ABCMeta):
         (request, item, kind) in that token, whatever its event_id; one without by its
         event_id. Order never matters. An event without a valid token is stored, never
         learned from; its result says why (TOKEN_MISSING, TOKEN_INVALID, TOKEN_EXPIRED,
-        TOKEN_SUBJECT). Events are independent: a bad one never spoils the others.
+        TOKEN_SUBJECT). Events are independent: a bad one never spoils the others. One event
+        with a slate token reports all impressions of a slate.
         Limits: 1 to 500 events, 16 KiB each, 1 MiB a call. Reasons of the call:
         EMPTY_BATCH, BATCH_TOO_LARGE, LOG_UNAVAILABLE (with RetryInfo: outcome unknown,
-        send the same again).
+        send the same again), INGEST_OVERLOADED (with RetryInfo: nothing was taken, send
+        the same again then).
+        """
+
+    @_abc_1.abstractmethod
+    def StreamEvents(
+        self,
+        request_iterator: _MaybeAsyncIterator[_event_pb2.StreamEventsRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_event_pb2.StreamEventsResponse], _abc.AsyncIterator[_event_pb2.StreamEventsResponse]]:
+        """Takes events for hours: batches one way, acknowledgements the other way.
+
+        The first message is a hello, each further one a batch. The promise is that of
+        RecordEvents, given by an ack: whatever was not acknowledged is unknown and is
+        sent again, on this gateway or any other. Nothing is remembered of a stream;
+        repeats collapse because an event is counted once, so resuming is always safe.
+
+        Acks come in the order of the batches. The server takes no further batch while
+        `window` of them are not acknowledged: what a sender writes beyond that waits in
+        the connection, and in the end its write waits. A stream ends with OK after the
+        client's half-close, when all is acknowledged; or by the server, after the acks of
+        all it took, with a goodbye that says why and where to resume: always before
+        gateway.stream_max_age_s, so a sender must be able to resume. It ends with an
+        error after the acks of what was taken before. Reasons: HELLO_REQUIRED,
+        STREAM_VERSION, SEQUENCE, MALFORMED_MESSAGE, STREAM_LIMIT (too many streams of one
+        key), CREDENTIALS_EXPIRED (the key ended meanwhile), LOG_UNAVAILABLE (outcome of
+        what is not acknowledged unknown: resume after RetryInfo), INGEST_OVERLOADED (the
+        event log is near its limits and stayed so while the stream waited: nothing beyond
+        the acks was taken, resume after RetryInfo). A message beyond 1 MiB
+        is MESSAGE_TOO_LARGE; one beyond 2 MiB ends the stream by gRPC itself, without acks. A deadline that the client sets ends
+        it too: set none.
         """
 
 def add_EventServiceServicer_to_server(servicer: EventServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

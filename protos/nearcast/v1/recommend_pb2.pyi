@@ -21,11 +21,13 @@ class DegradedReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     DEGRADED_REASON_STORE_UNAVAILABLE: _ClassVar[DegradedReason]
     DEGRADED_REASON_EPOCH_STALE: _ClassVar[DegradedReason]
     DEGRADED_REASON_KEEPER_DOWN: _ClassVar[DegradedReason]
+    DEGRADED_REASON_SEEN_UNAVAILABLE: _ClassVar[DegradedReason]
 DEGRADED_REASON_UNSPECIFIED: DegradedReason
 DEGRADED_REASON_STATS_STALE: DegradedReason
 DEGRADED_REASON_STORE_UNAVAILABLE: DegradedReason
 DEGRADED_REASON_EPOCH_STALE: DegradedReason
 DEGRADED_REASON_KEEPER_DOWN: DegradedReason
+DEGRADED_REASON_SEEN_UNAVAILABLE: DegradedReason
 
 class Filter(_message.Message):
     __slots__ = ("tags_any", "tags_all", "tags_none", "categories", "exclude_item_ids")
@@ -84,7 +86,7 @@ class NearbyItem(_message.Message):
     def __init__(self, item_id: _Optional[str] = ..., distance_m: _Optional[float] = ..., location_index: _Optional[int] = ..., item: _Optional[_Union[_item_pb2.Item, _Mapping]] = ...) -> None: ...
 
 class RecommendRequest(_message.Message):
-    __slots__ = ("location", "radius_m", "limit", "person", "session_id", "session_token", "scenario", "filter", "read_mask", "page_token", "explain")
+    __slots__ = ("location", "radius_m", "limit", "person", "session_id", "session_token", "scenario", "filter", "read_mask", "page_token", "explain", "exclude_seen")
     LOCATION_FIELD_NUMBER: _ClassVar[int]
     RADIUS_M_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
@@ -96,6 +98,7 @@ class RecommendRequest(_message.Message):
     READ_MASK_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     EXPLAIN_FIELD_NUMBER: _ClassVar[int]
+    EXCLUDE_SEEN_FIELD_NUMBER: _ClassVar[int]
     location: _location_pb2.LatLng
     radius_m: float
     limit: int
@@ -107,10 +110,11 @@ class RecommendRequest(_message.Message):
     read_mask: _field_mask_pb2.FieldMask
     page_token: str
     explain: bool
-    def __init__(self, location: _Optional[_Union[_location_pb2.LatLng, _Mapping]] = ..., radius_m: _Optional[float] = ..., limit: _Optional[int] = ..., person: _Optional[_Union[_person_pb2.Person, _Mapping]] = ..., session_id: _Optional[str] = ..., session_token: _Optional[str] = ..., scenario: _Optional[str] = ..., filter: _Optional[_Union[Filter, _Mapping]] = ..., read_mask: _Optional[_Union[_field_mask_pb2.FieldMask, _Mapping]] = ..., page_token: _Optional[str] = ..., explain: _Optional[bool] = ...) -> None: ...
+    exclude_seen: bool
+    def __init__(self, location: _Optional[_Union[_location_pb2.LatLng, _Mapping]] = ..., radius_m: _Optional[float] = ..., limit: _Optional[int] = ..., person: _Optional[_Union[_person_pb2.Person, _Mapping]] = ..., session_id: _Optional[str] = ..., session_token: _Optional[str] = ..., scenario: _Optional[str] = ..., filter: _Optional[_Union[Filter, _Mapping]] = ..., read_mask: _Optional[_Union[_field_mask_pb2.FieldMask, _Mapping]] = ..., page_token: _Optional[str] = ..., explain: _Optional[bool] = ..., exclude_seen: _Optional[bool] = ...) -> None: ...
 
 class RecommendResponse(_message.Message):
-    __slots__ = ("request_id", "feed", "feed_propensity", "items", "radius_used_m", "session_token", "next_page_token", "policy_revision", "policy_epoch", "stats_age", "degraded_reasons", "limit_applied", "truncated")
+    __slots__ = ("request_id", "feed", "feed_propensity", "items", "radius_used_m", "session_token", "next_page_token", "policy_revision", "policy_epoch", "stats_age", "degraded_reasons", "limit_applied", "truncated", "slate_token")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     FEED_FIELD_NUMBER: _ClassVar[int]
     FEED_PROPENSITY_FIELD_NUMBER: _ClassVar[int]
@@ -124,6 +128,7 @@ class RecommendResponse(_message.Message):
     DEGRADED_REASONS_FIELD_NUMBER: _ClassVar[int]
     LIMIT_APPLIED_FIELD_NUMBER: _ClassVar[int]
     TRUNCATED_FIELD_NUMBER: _ClassVar[int]
+    SLATE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     feed: str
     feed_propensity: float
@@ -137,7 +142,8 @@ class RecommendResponse(_message.Message):
     degraded_reasons: _containers.RepeatedScalarFieldContainer[DegradedReason]
     limit_applied: int
     truncated: bool
-    def __init__(self, request_id: _Optional[str] = ..., feed: _Optional[str] = ..., feed_propensity: _Optional[float] = ..., items: _Optional[_Iterable[_Union[RecommendedItem, _Mapping]]] = ..., radius_used_m: _Optional[float] = ..., session_token: _Optional[str] = ..., next_page_token: _Optional[str] = ..., policy_revision: _Optional[int] = ..., policy_epoch: _Optional[int] = ..., stats_age: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., degraded_reasons: _Optional[_Iterable[_Union[DegradedReason, str]]] = ..., limit_applied: _Optional[int] = ..., truncated: _Optional[bool] = ...) -> None: ...
+    slate_token: str
+    def __init__(self, request_id: _Optional[str] = ..., feed: _Optional[str] = ..., feed_propensity: _Optional[float] = ..., items: _Optional[_Iterable[_Union[RecommendedItem, _Mapping]]] = ..., radius_used_m: _Optional[float] = ..., session_token: _Optional[str] = ..., next_page_token: _Optional[str] = ..., policy_revision: _Optional[int] = ..., policy_epoch: _Optional[int] = ..., stats_age: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., degraded_reasons: _Optional[_Iterable[_Union[DegradedReason, str]]] = ..., limit_applied: _Optional[int] = ..., truncated: _Optional[bool] = ..., slate_token: _Optional[str] = ...) -> None: ...
 
 class RecommendedItem(_message.Message):
     __slots__ = ("item_id", "rank", "distance_m", "location_index", "score", "reward_token", "item", "explanation")

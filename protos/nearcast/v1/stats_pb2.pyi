@@ -1,6 +1,7 @@
 import datetime
 
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from nearcast.v1 import event_pb2 as _event_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -33,17 +34,49 @@ class GetStatsResponse(_message.Message):
     totals: _containers.RepeatedCompositeFieldContainer[KindCount]
     def __init__(self, items: _Optional[_Iterable[_Union[ItemStats, _Mapping]]] = ..., feeds: _Optional[_Iterable[_Union[FeedStats, _Mapping]]] = ..., policy_revision: _Optional[int] = ..., policy_epoch: _Optional[int] = ..., read_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., totals: _Optional[_Iterable[_Union[KindCount, _Mapping]]] = ...) -> None: ...
 
+class WatchStatsRequest(_message.Message):
+    __slots__ = ("item_ids", "snapshot", "resume_token")
+    ITEM_IDS_FIELD_NUMBER: _ClassVar[int]
+    SNAPSHOT_FIELD_NUMBER: _ClassVar[int]
+    RESUME_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    item_ids: _containers.RepeatedScalarFieldContainer[str]
+    snapshot: bool
+    resume_token: str
+    def __init__(self, item_ids: _Optional[_Iterable[str]] = ..., snapshot: _Optional[bool] = ..., resume_token: _Optional[str] = ...) -> None: ...
+
+class WatchStatsResponse(_message.Message):
+    __slots__ = ("items", "feeds", "policy_revision", "policy_epoch", "read_at", "resume_token", "settled", "ending")
+    ITEMS_FIELD_NUMBER: _ClassVar[int]
+    FEEDS_FIELD_NUMBER: _ClassVar[int]
+    POLICY_REVISION_FIELD_NUMBER: _ClassVar[int]
+    POLICY_EPOCH_FIELD_NUMBER: _ClassVar[int]
+    READ_AT_FIELD_NUMBER: _ClassVar[int]
+    RESUME_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    SETTLED_FIELD_NUMBER: _ClassVar[int]
+    ENDING_FIELD_NUMBER: _ClassVar[int]
+    items: _containers.RepeatedCompositeFieldContainer[ItemStats]
+    feeds: _containers.RepeatedCompositeFieldContainer[FeedStats]
+    policy_revision: int
+    policy_epoch: int
+    read_at: _timestamp_pb2.Timestamp
+    resume_token: str
+    settled: bool
+    ending: _event_pb2.StreamEnd
+    def __init__(self, items: _Optional[_Iterable[_Union[ItemStats, _Mapping]]] = ..., feeds: _Optional[_Iterable[_Union[FeedStats, _Mapping]]] = ..., policy_revision: _Optional[int] = ..., policy_epoch: _Optional[int] = ..., read_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., resume_token: _Optional[str] = ..., settled: _Optional[bool] = ..., ending: _Optional[_Union[_event_pb2.StreamEnd, str]] = ...) -> None: ...
+
 class ItemStats(_message.Message):
-    __slots__ = ("item_id", "posting", "title", "kinds")
+    __slots__ = ("item_id", "posting", "title", "kinds", "served")
     ITEM_ID_FIELD_NUMBER: _ClassVar[int]
     POSTING_FIELD_NUMBER: _ClassVar[int]
     TITLE_FIELD_NUMBER: _ClassVar[int]
     KINDS_FIELD_NUMBER: _ClassVar[int]
+    SERVED_FIELD_NUMBER: _ClassVar[int]
     item_id: str
     posting: int
     title: str
     kinds: _containers.RepeatedCompositeFieldContainer[KindStats]
-    def __init__(self, item_id: _Optional[str] = ..., posting: _Optional[int] = ..., title: _Optional[str] = ..., kinds: _Optional[_Iterable[_Union[KindStats, _Mapping]]] = ...) -> None: ...
+    served: int
+    def __init__(self, item_id: _Optional[str] = ..., posting: _Optional[int] = ..., title: _Optional[str] = ..., kinds: _Optional[_Iterable[_Union[KindStats, _Mapping]]] = ..., served: _Optional[int] = ...) -> None: ...
 
 class KindCount(_message.Message):
     __slots__ = ("kind", "count")

@@ -40,6 +40,11 @@ class StatsServiceStub:
                 request_serializer=nearcast_dot_v1_dot_stats__pb2.GetStatsRequest.SerializeToString,
                 response_deserializer=nearcast_dot_v1_dot_stats__pb2.GetStatsResponse.FromString,
                 _registered_method=True)
+        self.WatchStats = channel.unary_stream(
+                '/nearcast.v1.StatsService/WatchStats',
+                request_serializer=nearcast_dot_v1_dot_stats__pb2.WatchStatsRequest.SerializeToString,
+                response_deserializer=nearcast_dot_v1_dot_stats__pb2.WatchStatsResponse.FromString,
+                _registered_method=True)
 
 
 class StatsServiceServicer:
@@ -59,6 +64,30 @@ class StatsServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def WatchStats(self, request, context):
+        """Tells what changes, for as long as somebody listens.
+
+        A message holds items whose counts changed, and all feeds when a policy or epoch
+        changed. Values are absolute, so a later message replaces an earlier one, and a
+        reader that is slow skips what was between: nothing queues up for it. The first
+        message comes at once; when there is nothing to tell, one without items comes every
+        gateway.watch_heartbeat_s. Posteriors are as of read_at: they also fade with time
+        and move with a policy, and an item is told only when its counts change.
+
+        Each message has a token. Whoever comes back with the last one that it read, to any
+        gateway, misses no change, however late it was committed; some of it may be told
+        twice. The server ends a stream before gateway.stream_max_age_s and when it stops,
+        with a message that says so; come back with its token. At most
+        gateway.watchers_per_key streams per key (STREAM_LIMIT).
+
+        Reasons besides: LIST_TOO_LONG, RESUME_TOKEN_INVALID (begin again, with a snapshot),
+        CREDENTIALS_EXPIRED (the key ended meanwhile), STORE_UNAVAILABLE (come back with the
+        token after the delay). A deadline that the client sets ends the stream: set none.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_StatsServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -66,6 +95,11 @@ def add_StatsServiceServicer_to_server(servicer, server):
                     servicer.GetStats,
                     request_deserializer=nearcast_dot_v1_dot_stats__pb2.GetStatsRequest.FromString,
                     response_serializer=nearcast_dot_v1_dot_stats__pb2.GetStatsResponse.SerializeToString,
+            ),
+            'WatchStats': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchStats,
+                    request_deserializer=nearcast_dot_v1_dot_stats__pb2.WatchStatsRequest.FromString,
+                    response_serializer=nearcast_dot_v1_dot_stats__pb2.WatchStatsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -96,6 +130,33 @@ class StatsService:
             '/nearcast.v1.StatsService/GetStats',
             nearcast_dot_v1_dot_stats__pb2.GetStatsRequest.SerializeToString,
             nearcast_dot_v1_dot_stats__pb2.GetStatsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchStats(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/nearcast.v1.StatsService/WatchStats',
+            nearcast_dot_v1_dot_stats__pb2.WatchStatsRequest.SerializeToString,
+            nearcast_dot_v1_dot_stats__pb2.WatchStatsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -42,6 +42,26 @@ class StatsServiceStub:
     not exist are left out. Without ids: the items with the most impressions.
     UNAVAILABLE with STORE_UNAVAILABLE when Postgres does not answer.
     """
+    WatchStats: _grpc.UnaryStreamMultiCallable[_stats_pb2.WatchStatsRequest, _stats_pb2.WatchStatsResponse]
+    """Tells what changes, for as long as somebody listens.
+
+    A message holds items whose counts changed, and all feeds when a policy or epoch
+    changed. Values are absolute, so a later message replaces an earlier one, and a
+    reader that is slow skips what was between: nothing queues up for it. The first
+    message comes at once; when there is nothing to tell, one without items comes every
+    gateway.watch_heartbeat_s. Posteriors are as of read_at: they also fade with time
+    and move with a policy, and an item is told only when its counts change.
+
+    Each message has a token. Whoever comes back with the last one that it read, to any
+    gateway, misses no change, however late it was committed; some of it may be told
+    twice. The server ends a stream before gateway.stream_max_age_s and when it stops,
+    with a message that says so; come back with its token. At most
+    gateway.watchers_per_key streams per key (STREAM_LIMIT).
+
+    Reasons besides: LIST_TOO_LONG, RESUME_TOKEN_INVALID (begin again, with a snapshot),
+    CREDENTIALS_EXPIRED (the key ended meanwhile), STORE_UNAVAILABLE (come back with the
+    token after the delay). A deadline that the client sets ends the stream: set none.
+    """
 
 @_typing.type_check_only
 class StatsServiceAsyncStub(StatsServiceStub):
@@ -56,6 +76,26 @@ class StatsServiceAsyncStub(StatsServiceStub):
     policy, as Recommend does. An item id stands for its current life; ids that do
     not exist are left out. Without ids: the items with the most impressions.
     UNAVAILABLE with STORE_UNAVAILABLE when Postgres does not answer.
+    """
+    WatchStats: _aio.UnaryStreamMultiCallable[_stats_pb2.WatchStatsRequest, _stats_pb2.WatchStatsResponse]  # type: ignore[assignment]
+    """Tells what changes, for as long as somebody listens.
+
+    A message holds items whose counts changed, and all feeds when a policy or epoch
+    changed. Values are absolute, so a later message replaces an earlier one, and a
+    reader that is slow skips what was between: nothing queues up for it. The first
+    message comes at once; when there is nothing to tell, one without items comes every
+    gateway.watch_heartbeat_s. Posteriors are as of read_at: they also fade with time
+    and move with a policy, and an item is told only when its counts change.
+
+    Each message has a token. Whoever comes back with the last one that it read, to any
+    gateway, misses no change, however late it was committed; some of it may be told
+    twice. The server ends a stream before gateway.stream_max_age_s and when it stops,
+    with a message that says so; come back with its token. At most
+    gateway.watchers_per_key streams per key (STREAM_LIMIT).
+
+    Reasons besides: LIST_TOO_LONG, RESUME_TOKEN_INVALID (begin again, with a snapshot),
+    CREDENTIALS_EXPIRED (the key ended meanwhile), STORE_UNAVAILABLE (come back with the
+    token after the delay). A deadline that the client sets ends the stream: set none.
     """
 
 class StatsServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -74,6 +114,32 @@ class StatsServiceServicer(metaclass=_abc_1.ABCMeta):
         policy, as Recommend does. An item id stands for its current life; ids that do
         not exist are left out. Without ids: the items with the most impressions.
         UNAVAILABLE with STORE_UNAVAILABLE when Postgres does not answer.
+        """
+
+    @_abc_1.abstractmethod
+    def WatchStats(
+        self,
+        request: _stats_pb2.WatchStatsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_stats_pb2.WatchStatsResponse], _abc.AsyncIterator[_stats_pb2.WatchStatsResponse]]:
+        """Tells what changes, for as long as somebody listens.
+
+        A message holds items whose counts changed, and all feeds when a policy or epoch
+        changed. Values are absolute, so a later message replaces an earlier one, and a
+        reader that is slow skips what was between: nothing queues up for it. The first
+        message comes at once; when there is nothing to tell, one without items comes every
+        gateway.watch_heartbeat_s. Posteriors are as of read_at: they also fade with time
+        and move with a policy, and an item is told only when its counts change.
+
+        Each message has a token. Whoever comes back with the last one that it read, to any
+        gateway, misses no change, however late it was committed; some of it may be told
+        twice. The server ends a stream before gateway.stream_max_age_s and when it stops,
+        with a message that says so; come back with its token. At most
+        gateway.watchers_per_key streams per key (STREAM_LIMIT).
+
+        Reasons besides: LIST_TOO_LONG, RESUME_TOKEN_INVALID (begin again, with a snapshot),
+        CREDENTIALS_EXPIRED (the key ended meanwhile), STORE_UNAVAILABLE (come back with the
+        token after the delay). A deadline that the client sets ends the stream: set none.
         """
 
 def add_StatsServiceServicer_to_server(servicer: StatsServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

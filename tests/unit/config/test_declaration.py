@@ -51,4 +51,5 @@ def test_secrets_are_what_may_hold_a_password() -> None:
         "postgres.dsn",
         "redis.geo_url",
         "redis.log_url",
+        "keeper.source.dsn",
     }

@@ -1,5 +1,6 @@
 """Defaults, file, variables and flags: which one wins, and what is said when one is wrong."""
 
+from operator import attrgetter
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,8 @@ from nearcast_config.problems import SettingsError
 from nearcast_config.process import ProcessConfig
 
 CANARY = "hunter2canary"
+SOURCE = "[keeper.source]\ndsn = 'postgresql://db/app'\n"
+ACTS = f"{SOURCE}tenant = 'dev'\ntable = 'acts'\n"
 
 
 def written(folder: Path, text: str) -> Path:
@@ -47,7 +50,7 @@ def other_value(setting: Setting) -> tuple[str, object]:
             return ("no", False) if setting.default else ("yes", True)
         case inspect.IntType() | inspect.FloatType() as number:
             value = next(
-                value for value in (7, 9, 70000) if admits(number, value) and value != setting.default
+                value for value in (7, 9, 70000, 0.8) if admits(number, value) and value != setting.default
             )
             return str(value), value
         case inspect.LiteralType() as choice:
@@ -57,13 +60,17 @@ def other_value(setting: Setting) -> tuple[str, object]:
             return "elsewhere", "elsewhere"
 
 
+COMPANIONS = {
+    "keeper.source.dsn": {"NEARCAST_KEEPER__SOURCE__TENANT": "dev", "NEARCAST_KEEPER__SOURCE__TABLE": "acts"},
+}
+
+
 @pytest.mark.parametrize("setting", list(settings_of(ProcessConfig)), ids=lambda setting: setting.key)
 def test_every_key_is_set_by_its_variable(setting: Setting) -> None:
     text, value = other_value(setting)
     assert value != setting.default
-    process = load_process(None, {variable_of(setting.key): text})
-    section, name = setting.key.split(".")
-    assert getattr(getattr(process, section), name) == value
+    process = load_process(None, {variable_of(setting.key): text, **COMPANIONS.get(setting.key, {})})
+    assert attrgetter(setting.key)(process) == value
 
 
 @pytest.mark.parametrize(
@@ -93,6 +100,29 @@ def test_every_key_is_set_by_its_variable(setting: Setting) -> None:
             "max_deadline_s (30.0), got 40.0",
         ),
         ("[gateway]\nmetrics_port = 50051", "gateway.metrics_port", "must differ from gateway.grpc_port"),
+        (
+            "[admission]\nnarrow_append_s = 10",
+            "admission.narrow_append_s",
+            "below admission.close_append_s (10.0)",
+        ),
+        (f"{SOURCE}table = 'a'", "keeper.source.tenant", "must name a tenant"),
+        (f"{SOURCE}tenant = 'dev'", "keeper.source.table", "keeper.source.query, and not both; got neither"),
+        (f"{SOURCE}tenant = 'dev'\ntable = 'a'\nquery = 'b'", "keeper.source.table", "not both; got both"),
+        (
+            f"{ACTS}kinds = 'shown impression'",
+            "keeper.source.kinds",
+            "must be word=kind, got shown impression",
+        ),
+        (f"{ACTS}kinds = 'a=view,a=save'", "keeper.source.kinds", "must name each word once, got a again"),
+        (f"{ACTS}name = 'Acts'", "keeper.source.name", "text of the form [a-z][a-z0-9_-]{0,31}, got 'Acts'"),
+        (f"{ACTS}overlap_s = -1", "keeper.source.overlap_s", "a number in [0, 86400] seconds, got -1"),
+        (f"{ACTS}[keeper.source.columns]\ntime = ''", "keeper.source.columns.time", "text of 1 or more"),
+        (
+            f"{ACTS}[keeper.source.columns]\nitm = 'x'",
+            "keeper.source.columns.itm",
+            "did you mean keeper.source.columns",
+        ),
+        ("[keeper]\nsource = 5", "keeper.source", "a table, got a number"),
         ("[policy.radius]\nmax_m = 0", "policy.radius.max_m", "a number in (0, 500000] metres, got 0"),
         ("policy = 5", "policy", "a table, got a number"),
     ],

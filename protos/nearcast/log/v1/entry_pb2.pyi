@@ -23,7 +23,7 @@ class LogEntry(_message.Message):
     def __init__(self, format: _Optional[int] = ..., tenant_id: _Optional[int] = ..., received_at_us: _Optional[int] = ..., gateway_id: _Optional[str] = ..., durability: _Optional[int] = ..., events: _Optional[_Iterable[_Union[LoggedEvent, _Mapping]]] = ...) -> None: ...
 
 class LoggedEvent(_message.Message):
-    __slots__ = ("kind", "claims", "event_id", "item_id", "user_id", "anonymous_id", "session_id", "occurred_at_us", "value", "properties", "learned", "unlearned_reason")
+    __slots__ = ("kind", "claims", "event_id", "item_id", "user_id", "anonymous_id", "session_id", "occurred_at_us", "value", "properties", "learned", "unlearned_reason", "dwell_ms")
     KIND_FIELD_NUMBER: _ClassVar[int]
     CLAIMS_FIELD_NUMBER: _ClassVar[int]
     EVENT_ID_FIELD_NUMBER: _ClassVar[int]
@@ -36,6 +36,7 @@ class LoggedEvent(_message.Message):
     PROPERTIES_FIELD_NUMBER: _ClassVar[int]
     LEARNED_FIELD_NUMBER: _ClassVar[int]
     UNLEARNED_REASON_FIELD_NUMBER: _ClassVar[int]
+    DWELL_MS_FIELD_NUMBER: _ClassVar[int]
     kind: int
     claims: Claims
     event_id: bytes
@@ -48,7 +49,8 @@ class LoggedEvent(_message.Message):
     properties: bytes
     learned: bool
     unlearned_reason: int
-    def __init__(self, kind: _Optional[int] = ..., claims: _Optional[_Union[Claims, _Mapping]] = ..., event_id: _Optional[bytes] = ..., item_id: _Optional[str] = ..., user_id: _Optional[str] = ..., anonymous_id: _Optional[str] = ..., session_id: _Optional[str] = ..., occurred_at_us: _Optional[int] = ..., value: _Optional[float] = ..., properties: _Optional[bytes] = ..., learned: _Optional[bool] = ..., unlearned_reason: _Optional[int] = ...) -> None: ...
+    dwell_ms: int
+    def __init__(self, kind: _Optional[int] = ..., claims: _Optional[_Union[Claims, _Mapping]] = ..., event_id: _Optional[bytes] = ..., item_id: _Optional[str] = ..., user_id: _Optional[str] = ..., anonymous_id: _Optional[str] = ..., session_id: _Optional[str] = ..., occurred_at_us: _Optional[int] = ..., value: _Optional[float] = ..., properties: _Optional[bytes] = ..., learned: _Optional[bool] = ..., unlearned_reason: _Optional[int] = ..., dwell_ms: _Optional[int] = ...) -> None: ...
 
 class Claims(_message.Message):
     __slots__ = ("request_id", "posting", "position", "feed", "feed_propensity", "scenario", "market", "policy_revision", "policy_epoch", "explore", "subject_hash", "session_hash", "key_id")
