@@ -1,9 +1,12 @@
-"""Building the index of every tenant from nothing, out of what Postgres holds."""
+"""Building anew out of what Postgres holds: the index of every tenant, and the counts of events."""
 
 from collections.abc import Callable
 
 from nearcast_statskeeper.relaying import IndexWriter, refill
 from nearcast_store.changes.protocol import ChangeFeed
+from nearcast_store.counting.correcting import Corrected, correct_counts
+from nearcast_store.leases import try_lease
+from nearcast_store.postgres import Pool
 from nearcast_store.relay.applying import StaleRelayError
 from nearcast_store.tenants.protocol import TenantStore
 
@@ -17,7 +20,7 @@ async def rebuild_redis(
 
     It may run beside a keeper: whoever moves an index first wins, and the other one begins again.
     """
-    everyone = await tenants.tenants()
+    everyone = await tenants.everyone()
     for tenant_id, slug in everyone:
         await _refill_beside_a_relay(feed, writer, tenant_id)
         tell(slug)
@@ -33,3 +36,21 @@ async def _refill_beside_a_relay(feed: ChangeFeed, writer: IndexWriter, tenant_i
                 raise
         else:
             return
+
+
+class RebuildRunsError(Exception):
+    """Another rebuild of the counts runs already; nothing was changed."""
+
+
+async def rebuild_stats(dsn: str, pool: Pool, tenant_id: int | None = None) -> Corrected:
+    """Count one tenant or all again and correct what differs; keepers may fold meanwhile.
+
+    Raises StoreError, RebuildRunsError.
+    """
+    lease = await try_lease(dsn, "rebuild stats")
+    if lease is None:
+        raise RebuildRunsError(RebuildRunsError.__doc__)
+    try:
+        return await correct_counts(pool, tenant_id)
+    finally:
+        await lease.release()
