@@ -1,0 +1,1 @@
+"""What Redis and Postgres must be set to before anything is promised on top of them."""
