@@ -1,0 +1,48 @@
+"""What the person who asks has seen lately, where the query or its surface wants that left out."""
+
+from dataclasses import dataclass
+
+from nearcast_ledger.hashing import subject_hash
+from nearcast_server.asking import RecommendQuery
+from nearcast_server.tenancy import View
+from nearcast_store.errors import SeenUnavailableError
+from nearcast_store.seen.protocol import SeenStore
+
+_MS_PER_HOUR = 3_600_000
+
+
+@dataclass(frozen=True, slots=True)
+class Recalled:
+    """Postings to leave out; `unknown`: they could not be read, so there are none."""
+
+    postings: frozenset[int] = frozenset()
+    unknown: bool = False
+
+
+NOTHING = Recalled()
+
+
+class Recall:
+    """Asks what is kept of a person."""
+
+    def __init__(self, seen: SeenStore) -> None:
+        self._seen = seen
+
+    async def recall(self, view: View, query: RecommendQuery, now: float) -> Recalled:
+        """Of the person of this query, within the bounds of the policy; the scenario is known to exist."""
+        policy, person = view.revision.policy, query.person
+        wanted = query.exclude_seen
+        if wanted is None:
+            wanted = policy.scenarios[query.scenario or "default"].exclude_seen
+        if not wanted or not policy.seen.most or not (person.user_id or person.anonymous_id):
+            return NOTHING
+        # Tokens made before the keys were rotated carry the hash of that time.
+        hashes = [
+            subject_hash(key.secret, person.user_id, person.anonymous_id) for key in view.tokens.keyring.keys
+        ]
+        since_ms = int(now * 1000 - policy.seen.keep_hours * _MS_PER_HOUR)
+        try:
+            found = await self._seen.seen_since(view.tenant_id, hashes, since_ms, policy.seen.most)
+        except SeenUnavailableError:
+            return Recalled(unknown=True)
+        return Recalled(found)

@@ -1,0 +1,1 @@
+"""Taking events in: what is accepted, and as which entries of the log."""

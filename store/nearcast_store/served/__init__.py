@@ -1,0 +1,1 @@
+"""How often items stood in answers: counted by gateways, not exactly once, never learned from."""
