@@ -12,6 +12,7 @@ from redis.exceptions import RedisError, ResponseError
 
 from nearcast_store import redis_keys
 from nearcast_store.connection import Command
+from nearcast_store.counting.protocol import Hold
 from nearcast_store.errors import LogUnavailableError
 from nearcast_store.log.codec import decode_entry
 from nearcast_store.log.protocol import Record
@@ -95,6 +96,10 @@ class RedisEventSource:
             unfinished = await self._claim_unfinished(streams, most)
             return unfinished or await self._claim_idle(streams, most, idle_s)
 
+    def holds(self, _records: Sequence[Record], /) -> Sequence[Hold]:
+        """None: what is finished is known to Redis."""
+        return ()
+
     async def acknowledge(self, records: Sequence[Record]) -> None:
         """These are folded and need not be handed out again."""
         ids: defaultdict[str, list[str]] = defaultdict(list)
@@ -103,6 +108,9 @@ class RedisEventSource:
         commands: list[Command] = [("XACK", key, GROUP, *entry_ids) for key, entry_ids in ids.items()]
         with translated_errors():
             await run_all(self._redis, commands)
+
+    async def give_back(self, records: Sequence[Record]) -> None:
+        """They stay pending until they are claimed."""
 
     async def _ensure_groups(self, keys: Sequence[str]) -> None:
         """Make the groups that are missing; that one seen before is missing is worth a word."""
@@ -205,13 +213,14 @@ def _deliveries(pending: _Pending) -> int:
 
 def _records(streams: Streams, found: Mapping[str, Entries]) -> list[Record]:
     return [
-        _record(*streams[key], entry_id.decode(), fields or {})
+        record_of(*streams[key], entry_id.decode(), fields or {})
         for key, entries in found.items()
         for entry_id, fields in entries
     ]
 
 
-def _record(tenant_id: int, shard: int, entry_id: str, fields: dict[bytes, bytes]) -> Record:
+def record_of(tenant_id: int, shard: int, entry_id: str, fields: dict[bytes, bytes]) -> Record:
+    """What a stream holds under one id, decoded."""
     raw = fields.get(_FIELD)
     if raw is None:
         return Record(tenant_id, shard, entry_id, b"", None, "the entry has no bytes under its field")
