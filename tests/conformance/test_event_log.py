@@ -1,20 +1,42 @@
-"""What every event log does between a gateway and a keeper, in memory and in Redis."""
+"""What every event log does between a gateway and a keeper: in memory and in Redis, which keep what is
+acknowledged, and in shards whose positions the fold's own transaction keeps, in memory and in Postgres.
+"""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+import itertools
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from nearcast_ledger.event import Durability
+from nearcast_ledger.kinds import IMPRESSION, VIEW
+from nearcast_statskeeper import consumer
+from nearcast_statskeeper.consumer import Appetite, Consumer
+from nearcast_statskeeper.folding import plan
+from nearcast_statskeeper.roster import Roster
 from nearcast_store.connection import RedisConnection
+from nearcast_store.counting.memory import MemoryCountStore
+from nearcast_store.counting.positions import PostgresPositions
+from nearcast_store.counting.postgres import PostgresCountStore
+from nearcast_store.counting.protocol import Batch, CountStore, FoldResult, Positions
+from nearcast_store.errors import PositionsLostError
 from nearcast_store.log.memory import MemoryEventLog
 from nearcast_store.log.protocol import EventLog, EventSource, Record
 from nearcast_store.log.redis import RedisEventLog
+from nearcast_store.log.sharded import ShardedMemoryLog, ShardReader
 from nearcast_store.log.source import RedisEventSource
 from nearcast_store.log.suspicion import ALONE_AFTER
+from nearcast_store.policies.memory import MemoryPolicyStore
+from nearcast_store.postgres import open_pool
 from nearcast_store.redis_client import open_client
+from nearcast_store.tenants.memory import MemoryTenantStore
+from nearcast_telemetry.metrics import KEEPER_METRICS, Metrics
 from tests.acceptedevents import entry
+from tests.unit.statskeeper import entries
+from tests.unit.statskeeper.entries import every_kind_rewards, impression, view
 
 TENANTS = [1, 2]
 SHARDS = 3
@@ -24,26 +46,94 @@ SOON_S = 5.0
 @dataclass(slots=True)
 class Ends:
     log: EventLog
+    reader: Callable[[str], EventSource]
+    """A new reader of that name, as after a start."""
+    counts: CountStore
     source: EventSource
 
+    async def fold(self, source: EventSource, records: Sequence[Record]) -> FoldResult:
+        return await self.counts.fold(plan(records, every_kind_rewards, source.holds(records)).batch)
 
-@pytest.fixture(params=["memory", "redis"])
-async def ends(request: pytest.FixtureRequest) -> AsyncIterator[Ends]:
-    if request.param == "memory":
-        memory = MemoryEventLog(asyncio.get_running_loop().time)
-        yield Ends(memory, memory)
-        return
-    url = request.getfixturevalue("redis_url")
+    async def finish(self, records: Sequence[Record]) -> None:
+        """Commit how far these go, and none of what they hold."""
+        batch = plan(records, every_kind_rewards, self.source.holds(records)).batch
+        await self.counts.fold(replace(batch, rows=(), dead=()))
+        await self.source.acknowledge(records)
+
+    async def drain(self, *names: str, idle_s: float = 60.0) -> dict[int, int]:
+        """Let keepers of these names do what there is, at once; what is counted then."""
+        await asyncio.gather(*(self._drain(name, idle_s) for name in names))
+        return await self.counts.totals(1)
+
+    async def _drain(self, name: str, idle_s: float) -> None:
+        clock = asyncio.get_running_loop().time
+        tenants = MemoryTenantStore(clock)
+        await tenants.ensure_tenant("one", "")
+        roster = Roster(tenants, MemoryPolicyStore(clock), clock)
+        metrics = Metrics(CollectorRegistry(), KEEPER_METRICS)
+        keeper = Consumer(self.reader(name), self.counts, roster, metrics, Appetite(100, idle_s), clock)
+        idle = 0
+        while idle < 4:  # a look at what others left and one at what is new, twice
+            idle = 0 if await keeper.step() else idle + 1
+
+
+@pytest.fixture(params=["memory", "redis", "sharded in memory", "sharded in postgres"])
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def address(request: pytest.FixtureRequest, kind: str) -> str:
+    """Of the server that this kind of log needs."""
+    fixture = {"redis": "redis_url", "sharded in postgres": "database"}.get(kind)
+    return request.getfixturevalue(fixture) if fixture else ""
+
+
+@pytest.fixture
+async def ends(kind: str, address: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Ends]:
+    monkeypatch.setattr(consumer, "WAIT_S", 0.05)
+    async with AsyncExitStack() as stack:
+        if kind == "memory":
+            memory = MemoryEventLog(asyncio.get_running_loop().time)
+            yield Ends(memory, lambda _: memory, MemoryCountStore(), memory)
+        elif kind == "redis":
+            yield await ends_in_redis(address, stack)
+        elif kind == "sharded in memory":
+            store = MemoryCountStore()
+            yield sharded_ends(store, store)
+        else:
+            pool = await open_pool(address, size=4, timeout_s=10.0)
+            stack.push_async_callback(pool.close)
+            yield sharded_ends(PostgresCountStore(pool), PostgresPositions(pool))
+
+
+async def ends_in_redis(url: str, stack: AsyncExitStack) -> Ends:
     connection = RedisConnection(url)
-    turn = iter(range(10_000))
-    log = RedisEventLog(
-        connection, shards=SHARDS, durability=Durability.EVERYSEC, choose=lambda shards: next(turn) % shards
-    )
+    stack.push_async_callback(connection.close)
+    log = RedisEventLog(connection, shards=SHARDS, durability=Durability.EVERYSEC, choose=in_turn())
     log.start()
-    async with open_client(url) as client:
-        yield Ends(log, RedisEventSource(client, "keeper-1", SHARDS))
-    await log.close()
-    await connection.close()
+    stack.push_async_callback(log.close)
+    client = await stack.enter_async_context(open_client(url))
+
+    def reader(name: str) -> EventSource:
+        return RedisEventSource(client, name, SHARDS)
+
+    return Ends(log, reader, MemoryCountStore(), reader("keeper-1"))
+
+
+def sharded_ends(counts: CountStore, positions: Positions) -> Ends:
+    shards = ShardedMemoryLog(SHARDS, in_turn())
+
+    def reader(name: str) -> EventSource:
+        return ShardReader(shards, positions, name, asyncio.get_running_loop().time)
+
+    return Ends(shards, reader, counts, reader("keeper-1"))
+
+
+def in_turn() -> Callable[[int], int]:
+    """One shard after the other."""
+    turns = itertools.count()
+    return lambda shards: next(turns) % shards
 
 
 def marks(records: Sequence[Record]) -> set[str]:
@@ -87,6 +177,8 @@ async def test_nothing_new_is_nothing(ends: Ends) -> None:
     assert await ends.source.read(TENANTS, 10, 0.01) == []
     assert await ends.source.claim(TENANTS, 10, 0.0) == []
     await ends.source.acknowledge([])
+    await ends.source.give_back([])
+    assert list(ends.source.holds([])) == []
 
 
 async def test_no_more_comes_than_was_asked_for(ends: Ends) -> None:
@@ -105,42 +197,66 @@ async def test_a_tenant_that_is_not_asked_for_waits(ends: Ends) -> None:
     assert await ends.source.claim([], 10, 0.0) == []
 
 
-async def test_what_is_not_acknowledged_is_handed_out_again(ends: Ends) -> None:
+async def test_what_is_not_finished_is_handed_out_again(ends: Ends) -> None:
     for n in range(6):
         await ends.log.append(entry(mark=str(n)))
     records = await read_all(ends.source)
-    await ends.source.acknowledge([record for record in records if marks([record]) <= {"1", "4"}])
-    left = {"0", "2", "3", "5"}
-    claimed = await ends.source.claim(TENANTS, 100, 0.0)
-    assert marks(claimed) == left
-    assert {record.deliveries for record in claimed} == {2}
-    again = await ends.source.claim(TENANTS, 100, 0.0)
-    assert {record.deliveries for record in again} == {3}
-    await ends.source.acknowledge(again)
+    for deliveries in (2, 3):
+        claimed = await ends.source.claim(TENANTS, 100, 0.0)
+        assert marks(claimed) == marks(records)
+        assert {record.deliveries for record in claimed} == {deliveries}
+    await ends.finish(claimed[:2])
+    left = await ends.source.claim(TENANTS, 100, 0.0)
+    assert marks(left) == marks(claimed[2:])
+    await ends.finish(left)
     assert await ends.source.claim(TENANTS, 100, 0.0) == []
     assert await read_all(ends.source) == []
 
 
-async def test_what_was_handed_out_very_often_comes_alone_and_after_the_others(ends: Ends) -> None:
+async def test_what_is_given_back_comes_again(ends: Ends) -> None:
+    await ends.log.append(entry(mark="back"))
+    records = await read_all(ends.source)
+    await ends.source.give_back(records)
+    again = await ends.source.claim(TENANTS, 100, 0.0)
+    assert marks(again) == {"back"}
+    await ends.finish(again)
+    assert await ends.source.claim(TENANTS, 100, 0.0) == []
+    assert await read_all(ends.source) == []
+
+
+async def test_what_was_handed_out_very_often_comes_alone(ends: Ends) -> None:
     for n in range(3):
         await ends.log.append(entry(mark=str(n)))
     await read_all(ends.source)
     for deliveries in range(2, ALONE_AFTER + 1):
         claimed = await ends.source.claim(TENANTS, 100, 0.0)
         assert [record.deliveries for record in claimed] == [deliveries] * 3
-    await ends.log.append(entry(mark="new"))
-    await read_all(ends.source)
-    trusted = await ends.source.claim(TENANTS, 100, 0.0)
-    assert marks(trusted) == {"new"}
-    await ends.source.acknowledge(trusted)
     alone = [await ends.source.claim(TENANTS, 100, 0.0) for _ in range(3)]
     assert [[record.deliveries for record in claimed] for claimed in alone] == [[ALONE_AFTER + 1]] * 3
     assert set().union(*map(marks, alone)) == {"0", "1", "2"}
-    await ends.source.acknowledge([*alone[0], *alone[2]])
-    for deliveries in (2, 3):
+    await ends.finish(alone[2])
+    left = set()
+    for _ in range(2):
         (last,) = await ends.source.claim(TENANTS, 100, 0.0)
-        assert marks([last]) == marks(alone[1])
-        assert last.deliveries == ALONE_AFTER + deliveries
+        assert last.deliveries == ALONE_AFTER + 2
+        await ends.finish([last])
+        left |= marks([last])
+    assert left == marks(alone[0]) | marks(alone[1])
+    assert await ends.source.claim(TENANTS, 100, 0.0) == []
+
+
+async def test_what_is_above_suspicion_comes_first(ends: Ends) -> None:
+    await ends.log.append(entry(mark="suspect"))
+    await read_all(ends.source)
+    for _ in range(2, ALONE_AFTER + 1):
+        await ends.source.claim(TENANTS, 100, 0.0)
+    await ends.log.append(entry(mark="new"))  # to the next shard
+    trusted = await ends.source.read(TENANTS, 100, 0.01)
+    assert marks(trusted) == {"new"}
+    assert {record.deliveries for record in trusted} == {1}
+    assert marks(await ends.source.claim(TENANTS, 100, 0.0)) == {"new"}
+    await ends.finish(trusted)
+    assert marks(await ends.source.claim(TENANTS, 100, 0.0)) == {"suspect"}
 
 
 async def test_what_was_just_read_is_not_idle(ends: Ends) -> None:
@@ -153,6 +269,55 @@ async def test_what_was_just_read_is_not_idle(ends: Ends) -> None:
 async def test_acknowledging_twice_does_no_harm(ends: Ends) -> None:
     await ends.log.append(entry())
     records = await read_all(ends.source)
-    await ends.source.acknowledge(records)
-    await ends.source.acknowledge(records)
+    await ends.finish(records)
+    await ends.finish(records)
     assert await ends.source.claim(TENANTS, 10, 0.0) == []
+
+
+async def append_visits(ends: Ends, numbers: Sequence[int]) -> None:
+    for number in numbers:
+        await ends.log.append(entries.entry(impression(number), view(number)))
+
+
+@pytest.mark.parametrize("successor", ["keeper-1", "keeper-2"])
+async def test_a_keeper_that_dies_between_commit_and_acknowledgement_counts_nothing_twice(
+    ends: Ends, successor: str
+) -> None:
+    await append_visits(ends, range(9))
+    source = ends.reader("keeper-1")
+    records = await source.read(TENANTS, 100, SOON_S)
+    assert (await ends.fold(source, records)).counted == 18
+    await append_visits(ends, range(9, 12))
+    assert await ends.drain(successor, idle_s=0.01) == {IMPRESSION: 12, VIEW: 12}
+
+
+@pytest.mark.parametrize("successor", ["keeper-1", "keeper-2"])
+async def test_a_keeper_that_dies_before_the_commit_loses_nothing(ends: Ends, successor: str) -> None:
+    await append_visits(ends, range(9))
+    assert len(await ends.reader("keeper-1").read(TENANTS, 100, SOON_S)) == 9
+    assert await ends.drain(successor, idle_s=0.01) == {IMPRESSION: 9, VIEW: 9}
+
+
+async def test_two_keepers_at_once_count_everything_once(ends: Ends) -> None:
+    await append_visits(ends, range(60))
+    _, totals = await asyncio.gather(
+        append_visits(ends, range(60, 120)), ends.drain("keeper-1", "keeper-2", idle_s=0.01)
+    )
+    assert totals == {IMPRESSION: 120, VIEW: 120}
+
+
+async def test_a_keeper_that_comes_to_after_another_took_over_changes_nothing(ends: Ends) -> None:
+    await append_visits(ends, range(6))
+    zombie = ends.reader("keeper-1")
+    held = await zombie.read(TENANTS, 100, SOON_S)
+    assert await ends.drain("keeper-2", idle_s=0.01) == {IMPRESSION: 6, VIEW: 6}
+    if zombie.holds(held):
+        with pytest.raises(PositionsLostError, match="another keeper"):
+            await ends.fold(zombie, held)
+        with pytest.raises(PositionsLostError):
+            await ends.counts.fold(Batch((), holds=zombie.holds(held)))
+    else:
+        assert (await ends.fold(zombie, held)).counted == 0
+    await zombie.give_back(held)
+    await append_visits(ends, range(6, 8))
+    assert await ends.drain("keeper-1", "keeper-2", idle_s=0.01) == {IMPRESSION: 8, VIEW: 8}

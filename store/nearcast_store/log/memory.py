@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from nearcast_ledger.event import Durability, Entry
+from nearcast_store.counting.protocol import Hold
 from nearcast_store.log.protocol import Record
 from nearcast_store.log.suspicion import handed_out_together
 
@@ -16,7 +17,10 @@ class _HandedOut:
 
 
 class MemoryEventLog:
-    """One reader; entries are kept as they are, never as bytes. `clock` gives seconds."""
+    """Remembers what was acknowledged, whoever reads; `clock` gives seconds.
+
+    Entries are kept as they are, never as bytes.
+    """
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -61,10 +65,17 @@ class MemoryEventLog:
             held.record = replace(held.record, deliveries=held.record.deliveries + 1)
         return [held.record for held in idle]
 
+    def holds(self, _records: Sequence[Record], /) -> Sequence[Hold]:
+        """None: what is finished is known here."""
+        return ()
+
     async def acknowledge(self, records: Sequence[Record]) -> None:
         """These are folded and need not be handed out again."""
         for record in records:
             self._handed_out.pop(record.entry_id, None)
+
+    async def give_back(self, records: Sequence[Record]) -> None:
+        """They stay handed out until they are claimed."""
 
     def _take(self, tenant_ids: Sequence[int], most: int) -> list[Record]:
         taken = [record for record in self._new if record.tenant_id in tenant_ids][:most]

@@ -8,6 +8,7 @@ from redis.exceptions import ResponseError
 
 from nearcast_store import redis_keys
 from nearcast_store.connection import Command
+from nearcast_store.log.room import memory_share
 from nearcast_store.log.source import GROUP, translated_errors
 from nearcast_store.redis_client import run, run_all, run_each
 
@@ -45,14 +46,34 @@ class RedisLogUpkeep:
 
     async def trim(self, tenant_ids: Sequence[int], keep_s: float) -> int:
         """Forget what is older by `keep_s` than the first entry that a group has not finished; how many."""
-        commands: list[Command] = []
+        shards = dict(redis_keys.logs(tenant_ids, self._shards))
+        notes: list[Command] = []
+        trims: list[Command] = []
         with translated_errors():
-            for key, groups in (await self._groups(tenant_ids)).items():
-                unfinished = [group.oldest_pending or group.last_delivered for group in groups]
-                if unfinished:
-                    bound_ms = min(map(_milliseconds, unfinished)) - int(keep_s * 1000)
-                    commands.append(("XTRIM", key, "MINID", f"{max(bound_ms, 0)}-0"))
-            return sum(await run_all(self._redis, commands))
+            now_ms = await self._now_ms()
+            known_ms = await self._forgotten_ms(tenant_ids)
+            for key, unfinished_ms in await self._unfinished(tenant_ids):
+                # Where all is finished, what comes next comes later than now.
+                bound_ms = max((now_ms if unfinished_ms is None else unfinished_ms) - int(keep_s * 1000), 0)
+                tenant_id, shard = shards[key]
+                if bound_ms > known_ms.get(shards[key], 0):
+                    notes.append(("HSET", redis_keys.forgotten(tenant_id), shard, bound_ms))
+                trims.append(("XTRIM", key, "MINID", f"{bound_ms}-0"))
+            # Noted first: whoever replays must never believe that something is there which is not.
+            await run_all(self._redis, notes)
+            return sum(await run_all(self._redis, trims))
+
+    async def memory_share(self) -> float | None:
+        """How much of its memory Redis has used; None when it does not tell."""
+        with translated_errors():
+            return memory_share(await run(self._redis, "INFO", "memory"))
+
+    async def oldest_s(self, tenant_ids: Sequence[int]) -> float | None:
+        """When the first entry that is still there was appended, by Redis's clock; None without any."""
+        keys = [key for key, _ in redis_keys.logs(tenant_ids, self._shards)]
+        with translated_errors():
+            firsts = await run_all(self._redis, [("XRANGE", key, "-", "+", "COUNT", 1) for key in keys])
+        return min((_appended_ms(entries) / 1000 for entries in firsts if entries), default=None)
 
     async def status(self, tenant_ids: Sequence[int]) -> list[ShardStatus]:
         """How each stream stands with the keeper's group."""
@@ -67,13 +88,38 @@ class RedisLogUpkeep:
                 for key, keeper in keepers.items()
             ]
             firsts = await run_all(self._redis, unread)
-            seconds, micros = await run(self._redis, "TIME")
-        now_ms = seconds * 1000 + micros // 1000
+            now_ms = await self._now_ms()
         streams = redis_keys.logs(tenant_ids, self._shards)
         return [
             ShardStatus(*shard, length, keepers[key].pending, _oldest_s(keepers[key], first, now_ms))
             for (key, shard), length, first in zip(streams, lengths, firsts, strict=True)
         ]
+
+    async def _unfinished(self, tenant_ids: Sequence[int]) -> list[tuple[str, int | None]]:
+        """Of each stream that has groups, when the first entry came that one of them has not finished."""
+        groups = [(key, group) for key, some in (await self._groups(tenant_ids)).items() for group in some]
+        looks: list[Command] = [
+            ("XRANGE", key, group.oldest_pending or f"({group.last_delivered}", "+", "COUNT", 1)
+            for key, group in groups
+        ]
+        firsts: dict[str, int | None] = {}
+        for (key, _), entries in zip(groups, await run_all(self._redis, looks), strict=True):
+            came_ms = _appended_ms(entries) if entries else None
+            known_ms = firsts.get(key)
+            firsts[key] = came_ms if known_ms is None else min(known_ms, came_ms or known_ms)
+        return list(firsts.items())
+
+    async def _forgotten_ms(self, tenant_ids: Sequence[int]) -> dict[tuple[int, int], int]:
+        replies = await run_all(self._redis, [("HGETALL", redis_keys.forgotten(each)) for each in tenant_ids])
+        return {
+            (tenant_id, int(shard)): int(ms)
+            for tenant_id, noted in zip(tenant_ids, replies, strict=True)
+            for shard, ms in noted.items()
+        }
+
+    async def _now_ms(self) -> int:
+        seconds, micros = await run(self._redis, "TIME")
+        return int(seconds) * 1000 + int(micros) // 1000
 
     async def _groups(self, tenant_ids: Sequence[int]) -> dict[str, list[_Group]]:
         keys = [key for key, _ in redis_keys.logs(tenant_ids, self._shards)]
@@ -98,8 +144,12 @@ def _oldest_s(keeper: _Group, first_unread: Sequence[tuple[bytes, object]], now_
     if keeper.oldest_pending:
         return max(0, now_ms - _milliseconds(keeper.oldest_pending)) / 1000
     if first_unread:
-        return max(0, now_ms - _milliseconds(first_unread[0][0].decode())) / 1000
+        return max(0, now_ms - _appended_ms(first_unread)) / 1000
     return 0.0
+
+
+def _appended_ms(entries: Sequence[tuple[bytes, object]]) -> int:
+    return _milliseconds(entries[0][0].decode())
 
 
 def _milliseconds(entry_id: str) -> int:
