@@ -269,6 +269,34 @@ async def test_what_proves_nothing_is_stored_and_not_counted(town: Town) -> None
     await town.counted("quiet", impression=1, view=1)
 
 
+async def test_of_events_that_share_an_id_the_first_is_kept(town: Town) -> None:
+    """Whether in one call or in several, and whatever else they say."""
+    event_id = str(RequestIds(lambda: time.time_ns() // 1_000_000, secrets.token_bytes).next())
+    first, second, third = (event_pb2.Event(kind="view", event_id=event_id, value=v) for v in (1.0, 2.0, 3.0))
+    assert [result.outcome.code for result in await town.record(first, second)] == [0, 0]
+
+    async def kept() -> list[float]:
+        async with town.gateway.pool.connection() as connection:
+            rows = await connection.fetch(
+                "select value from events where tenant_id = $1 order by kind", town.tenant.tenant_id
+            )
+        return [row["value"] for row in rows]
+
+    await eventually(kept, PATIENT_S, lambda values: values == [1.0])
+    assert [result.outcome.code for result in await town.record(third)] == [0]
+
+    async def folded() -> int:
+        async with town.gateway.pool.connection() as connection:
+            found: int = await connection.fetchval(
+                "select coalesce(sum(duplicate_count), 0)::int from log_positions where tenant_id = $1",
+                town.tenant.tenant_id,
+            )
+        return found
+
+    await eventually(folded, PATIENT_S, lambda duplicates: duplicates == 1)
+    assert await kept() == [1.0]
+
+
 async def test_a_token_is_learned_from_after_its_item_is_gone(town: Town) -> None:
     await town.put(item("gone"))
     await town.shows("gone")
