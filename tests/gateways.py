@@ -17,7 +17,7 @@ from google.rpc.status_pb2 import Status
 
 from nearcast.v1 import catalog_pb2, event_pb2, item_pb2, location_pb2, recommend_pb2, stats_pb2
 from nearcast_config.process import Gateway as GatewayConfig
-from nearcast_config.process import Keeper, Postgres, ProcessConfig, Redis
+from nearcast_config.process import Keeper, Postgres, Preflight, ProcessConfig, Redis
 from nearcast_server.app import Addresses, run_gateway
 from nearcast_statskeeper.app import run_keeper
 from nearcast_store import redis_keys
@@ -215,6 +215,7 @@ def make_config(dsn: str, redis_url: str, **gateway: Any) -> ProcessConfig:
         postgres=Postgres(dsn=dsn, pool_size=4),
         redis=Redis(geo_url=redis_url),
         keeper=Keeper(metrics_port=0, relay_interval_s=0.02, sweep_interval_s=0.1, claim_idle_s=1.0),
+        preflight=Preflight(enforce=False),  # the tests' Postgres is quick, not safe
     )
 
 

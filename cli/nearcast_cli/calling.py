@@ -1,6 +1,6 @@
 """Calls to a gateway, and its refusals in words."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -88,7 +88,15 @@ class Gateway:
     def __init__(self, target: Target) -> None:
         self._target = target
         self._channel = grpc.insecure_channel(
-            target.address, options=[("grpc.max_receive_message_length", LARGEST_ANSWER_BYTES)]
+            target.address,
+            options=[
+                ("grpc.max_receive_message_length", LARGEST_ANSWER_BYTES),
+                ("grpc.keepalive_time_ms", 30_000),
+                ("grpc.keepalive_timeout_ms", 10_000),
+                ("grpc.http2.ping_timeout_ms", 10_000),
+                ("grpc.initial_reconnect_backoff_ms", 200),
+                ("grpc.max_reconnect_backoff_ms", 2_000),
+            ],
         )
         self.catalog = CatalogServiceStub(self._channel)
         self.recommend = RecommendServiceStub(self._channel)
@@ -100,6 +108,16 @@ class Gateway:
         metadata = (("authorization", f"Bearer {self._target.api_key}"),)
         try:
             return method(request, timeout=DEADLINE_S, metadata=metadata)
+        except grpc.RpcError as error:
+            raise CallFailedError(error, self._target.address) from error
+
+    def stream(
+        self, method: Callable[..., Iterator[Answer]], requests: Iterator[Message] | Message
+    ) -> Iterator[Answer]:
+        """What comes back on a stream, of requests or after one; CallFailedError when it ends with one."""
+        metadata = (("authorization", f"Bearer {self._target.api_key}"),)
+        try:
+            yield from method(requests, metadata=metadata)
         except grpc.RpcError as error:
             raise CallFailedError(error, self._target.address) from error
 

@@ -1,6 +1,7 @@
 """From the errors of the rooms to what a user is told; what is not found here is a fault of ours."""
 
 import errno
+from dataclasses import asdict
 
 from nearcast_cli.checkout import command_name
 from nearcast_cli.failure import CommandFailedError
@@ -28,23 +29,43 @@ def _of_settings(error: BaseException) -> CommandFailedError | None:
 
 
 def _of_stores(error: BaseException) -> CommandFailedError | None:
-    from nearcast_store.errors import IndexUnavailableError, SchemaError, StoreError, StoreUnavailableError
+    from nearcast_statskeeper.grounding import SourceTenantError
+    from nearcast_store.errors import (
+        IndexUnavailableError,
+        LogUnavailableError,
+        SchemaError,
+        StoreError,
+        StoreUnavailableError,
+    )
 
     if not isinstance(error, StoreError):
         return None
+    from nearcast_store.preflight.finding import UnsafeStoreError
     from nearcast_telemetry.logs import redact
 
     message = redact(str(error))
+    reason, advice = "STORE_FAILED", ""
     match error:
+        case UnsafeStoreError():
+            return CommandFailedError(
+                f"the stores are not safe:\n{message}",
+                reason="STORE_UNSAFE",
+                advice="For development, start with --unsafe or set preflight.enforce = false.",
+                details={"findings": [asdict(finding) for finding in error.findings]},
+            )
         case StoreUnavailableError():
+            reason = "STORE_UNAVAILABLE"
             advice = f"Check --postgres-dsn, or start everything in one place with:  {command_name()} up"
-            return CommandFailedError(message, reason="STORE_UNAVAILABLE", advice=advice)
         case SchemaError():
-            return CommandFailedError(message, reason="SCHEMA_MISMATCH")
+            reason = "SCHEMA_MISMATCH"
         case IndexUnavailableError():
-            return CommandFailedError(message, reason="INDEX_UNAVAILABLE", advice="Check --redis-url.")
-        case _:
-            return CommandFailedError(message, reason="STORE_FAILED")
+            reason, advice = "INDEX_UNAVAILABLE", "Check --redis-url."
+        case LogUnavailableError():
+            reason, advice = "LOG_UNAVAILABLE", "Check --redis-url."
+        case SourceTenantError():
+            reason = "TENANT_UNKNOWN"
+            advice = f"Name another, or make it:  {command_name()} keys create --tenant SLUG"
+    return CommandFailedError(message, reason=reason, advice=advice)
 
 
 def _of_processes(error: BaseException) -> CommandFailedError | None:

@@ -151,17 +151,24 @@ def config_option(command: Decorated) -> Decorated:
     )(command)
 
 
+def redis_option(command: Decorated) -> Decorated:
+    """--redis-url, beside --postgres-dsn."""
+    return click.option(
+        "--redis-url", metavar="URL", help="Redis; or NEARCAST_REDIS__GEO_URL, or as the database."
+    )(command)
+
+
 def json_option(command: Decorated) -> Decorated:
     """--json, one document on standard output."""
     return click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")(command)
 
 
-def require_dsn(process: "ProcessConfig", state: Path) -> str:
-    """The DSN of the settings, or what to do when there is none."""
+def require_dsn(process: "ProcessConfig", state: Path | None) -> str:
+    """The DSN of the settings, or what to do without; `state` is where an instance was looked for."""
     if process.postgres.dsn:
         return process.postgres.dsn
     raise CommandFailedError(
-        f"no database is named, and no instance runs on {state}",
+        f"no database is named, and no instance runs on {state}" if state else "no database is named",
         reason="NO_DATABASE",
         field="postgres.dsn",
         advice="Name one with --postgres-dsn, NEARCAST_POSTGRES__DSN or --config; or start:  "

@@ -14,13 +14,16 @@ from nearcast_catalogue.posting import ItemId
 from nearcast_config.policy import Policy
 from nearcast_geo.point import normalise
 from nearcast_ledger.event import Durability
+from nearcast_ledger.person import Person
 from nearcast_ledger.requestid import RequestIds
-from nearcast_server.asking import Area, Person, RecommendQuery
+from nearcast_server.asking import Area, RecommendQuery
 from nearcast_server.cataloguing import Cataloguer, Entry
 from nearcast_server.deciding import Decider
 from nearcast_server.errors import RequestError
+from nearcast_server.noticeboard import Noticeboard
+from nearcast_server.recalling import Recall
 from nearcast_server.recommending import Recommender
-from nearcast_server.recording import Recorder, Report
+from nearcast_server.recording import Recorder
 from nearcast_server.refreshing import KEEPER, Refresher
 from nearcast_server.tenancy import Tenancies
 from nearcast_statskeeper.epochs import is_due, next_epoch
@@ -29,8 +32,10 @@ from nearcast_store.catalog.memory import MemoryCatalogStore
 from nearcast_store.changes.memory import MemoryChangeFeed
 from nearcast_store.counting.memory import MemoryCountStore
 from nearcast_store.index.memory import MemoryGeoIndex
+from nearcast_store.intake.judging import Report
 from nearcast_store.log.memory import MemoryEventLog
 from nearcast_store.policies.memory import MemoryPolicyStore
+from nearcast_store.seen.memory import MemorySeenStore
 from nearcast_store.tenants.memory import MemoryTenantStore
 from nearcast_town.backend import Ask, BackendRefusedError, Slate, SlateItem, TownEvent, TownItem
 
@@ -57,9 +62,17 @@ class InProcess:
         tenancies = Tenancies()
         request_ids = RequestIds(lambda: int(self._now_s * 1000), self._random)
         self._cataloguer = Cataloguer(self._catalog, clock)
-        self._recommender = Recommender(self._index, tenancies, clock, Decider(request_ids, self._random))
+        self._recommender = Recommender(
+            self._index,
+            tenancies,
+            clock,
+            Decider(request_ids, self._random),
+            Recall(MemorySeenStore()),
+        )
         self._recorder = Recorder(self._log, tenancies, clock, "in-process", Durability.MEMORY)
-        self._refresher = Refresher(tenancies, self._tenants, self._policies, self._counts, clock)
+        self._refresher = Refresher(
+            tenancies, self._tenants, self._policies, self._counts, Noticeboard(), clock
+        )
         self._applied = 0
         self._refresh_at = start_s
         self._tenant_id = 0

@@ -1,20 +1,17 @@
 """Lines of NDJSON as items, and what is wrong with a line that is none."""
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from google.protobuf import json_format
 
 from nearcast.v1.item_pb2 import Item
+from nearcast_cli.jsonlines import NoMessageError, read_message
 
 # The server takes 1 MiB a call; what is around the items needs little.
 MOST_BATCH_BYTES = 900_000
 MOST_BATCH_ITEMS = 200
 
-_PATH = re.compile(r" at \"?(?:Item)\.?(?P<path>[\w.\[\]]*)\"?\.*$")
-_HEAD = re.compile(r"^(Failed to (parse|load) \w+( field)?: )+")
-_FIELD = re.compile(r"Failed to parse (\w+) field: ")
 _OUTPUT_ONLY = ("created_at", "updated_at", "posting", "etag")
 
 
@@ -80,29 +77,9 @@ def write_row(item: Item, keep_version: bool) -> str:
 
 def _read(number: int, line: bytes) -> Row | BadRow:
     try:
-        text = line.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        return _malformed(number, f"is not UTF-8: byte {error.start + 1} of the line cannot be read")
-    if not text.lstrip().startswith("{"):
-        return _malformed(number, "must be one JSON object per line")
-    try:
-        item = json_format.Parse(text, Item())
-    except (json_format.ParseError, ValueError, RecursionError) as error:
-        return _unparsed(number, str(error))
+        item = read_message(line, Item())
+    except NoMessageError as error:
+        return BadRow(number, "", error.field, "MALFORMED_MESSAGE", error.message)
     if item.ByteSize() > MOST_BATCH_BYTES:
         return BadRow(number, item.item_id[:128], "", "TOO_LARGE", f"is larger than {MOST_BATCH_BYTES} bytes")
     return Row(number, item)
-
-
-def _malformed(number: int, message: str, field: str = "") -> BadRow:
-    return BadRow(number, "", field, "MALFORMED_MESSAGE", message)
-
-
-def _unparsed(number: int, said: str) -> BadRow:
-    """The parser's words without its nesting; the field by its path."""
-    said = said.split("\n", 1)[0].strip()
-    path = _PATH.search(said)
-    field = path["path"].rstrip(".") if path else ".".join(_FIELD.findall(said))
-    plain = _HEAD.sub("", said[: path.start()] if path else said).rstrip(".")
-    plain = re.sub(r'Message type "nearcast\.v1\.(\w+)" has no field', r"\1 has no field", plain)
-    return _malformed(number, plain, field)

@@ -15,3 +15,10 @@ def tenant_option(command: Decorated) -> Decorated:
     return click.option("--tenant", default=DEV_TENANT, show_default=True, metavar="SLUG", help="Whose.")(
         command
     )
+
+
+def any_tenant_option(command: Decorated) -> Decorated:
+    """One tenant, or all of them when none is named."""
+    return click.option("--tenant", metavar="SLUG", help="Only this tenant; all of them unless named.")(
+        command
+    )

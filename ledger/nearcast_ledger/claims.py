@@ -1,13 +1,13 @@
 """What a reward token says: the decision that showed one item at one place."""
 
-from dataclasses import dataclass
 from uuid import UUID
+
+from msgspec import Struct
 
 UNKNOWN_HASH = bytes(8)
 
 
-@dataclass(frozen=True, slots=True)
-class Claims:
+class Claims(Struct, frozen=True, gc=False):
     """Every field becomes a ledger column; numbers stand for the tenant's slugs."""
 
     tenant_id: int

@@ -1,8 +1,9 @@
 """What an event is once a gateway has accepted it."""
 
-from dataclasses import dataclass
 from enum import IntEnum
 from uuid import UUID
+
+from msgspec import Struct
 
 from nearcast_ledger.claims import Claims
 
@@ -26,8 +27,7 @@ class Unlearned(IntEnum):
     TOKEN_SUBJECT = 4
 
 
-@dataclass(frozen=True, slots=True)
-class AcceptedEvent:
+class AcceptedEvent(Struct, frozen=True, gc=False):
     """One event with its verified claims; age and trust were judged at the gateway, once.
 
     With claims it is identified by them, also when it is not learned from; without, by its event id.
@@ -44,10 +44,10 @@ class AcceptedEvent:
     occurred_at_us: int | None = None
     value: float | None = None
     properties: bytes = b""
+    dwell_ms: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """One accepted sub-batch: what one append carries, all or nothing."""
 
     tenant_id: int

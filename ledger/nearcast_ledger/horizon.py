@@ -1,5 +1,6 @@
 """How late or early an event may be; judged once, at the gateway, against the server's clock."""
 
+from datetime import UTC, date, datetime, timedelta
 from enum import Enum
 from uuid import UUID
 
@@ -11,6 +12,8 @@ HORIZON_HOURS = 168
 # backup: whatever an event of the horizon needs must be kept for so much longer.
 REPLAY_WINDOW_HOURS = 24
 FUTURE_TOLERANCE_S = 300
+# Beyond both, what a day's end and clocks that differ may take.
+SPARE_DAYS = 2
 
 _MS_PER_HOUR = 3_600_000
 _HORIZON_MS = HORIZON_HOURS * _MS_PER_HOUR
@@ -32,6 +35,18 @@ def judge_time(time_ms: int, now_ms: int) -> EventProblem | None:
     if time_ms - now_ms > _FUTURE_TOLERANCE_MS:
         return EventProblem.IN_FUTURE
     return None
+
+
+def first_kept_day(now_s: float, oldest_entry_s: float | None) -> date:
+    """The first identity day that an event can still belong to; `oldest_entry_s` is the log's, if it has any.
+
+    Whatever the log holds can be folded again, and was accepted with an age of at most the horizon.
+    """
+    foldable_s = now_s - REPLAY_WINDOW_HOURS * 3600
+    if oldest_entry_s is not None:
+        foldable_s = min(foldable_s, oldest_entry_s)
+    oldest = datetime.fromtimestamp(foldable_s, UTC) - timedelta(hours=HORIZON_HOURS, days=SPARE_DAYS)
+    return oldest.date()
 
 
 def judge_event_id(event_id: UUID, now_ms: int) -> EventProblem | None:

@@ -1,12 +1,18 @@
-"""The signed proof that an item was served: what a client sends back with what the person did."""
+"""The signed proof that an item, or a slate of them, was served: sent back with what the person did."""
 
+from collections.abc import Sequence
 from struct import Struct
 from typing import Any
 from uuid import UUID
 
+from msgspec.structs import replace
+
 from nearcast_ledger.claims import Claims
 from nearcast_ledger.keyring import Keyring
+from nearcast_ledger.postings import most_packed_bytes, pack_postings, unpack_postings
+from nearcast_ledger.requestid import uuid_of
 from nearcast_ledger.sealing import Seal, TokenInvalidError, sealed_chars
+from nearcast_ledger.seen import MOST_SLATE_ITEMS
 
 # Version and flags, tenant, request id, posting, position, feed, feed propensity, scenario, market, policy
 # revision, policy epoch, subject hash, session hash. With key id and tag 96 bytes: 128 characters, none idle.
@@ -16,45 +22,74 @@ _EXPLORE = 1
 _PLAIN_HEAD = _VERSION << 4
 
 REWARD_TOKEN_CHARS = sealed_chars(_LAYOUT.size)
+_MOST_SLATE_CHARS = sealed_chars(_LAYOUT.size + most_packed_bytes(MOST_SLATE_ITEMS))
 
 
 class RewardTokens:
-    """Signs and verifies the reward tokens of one keyring."""
+    """Signs and verifies the reward tokens of one keyring, of single items and of slates."""
 
     def __init__(self, keyring: Keyring) -> None:
         self._seal = Seal(keyring, b"reward")
+        self._slate_seal = Seal(keyring, b"slate")
 
     def sign(self, claims: Claims) -> str:
         """The token of a decision; its key id is the keyring's newest, whatever the claims say."""
-        if len(claims.subject_hash) != 8 or len(claims.session_hash) != 8:
-            raise ValueError("subject_hash and session_hash must be 8 bytes each")
-        return self._seal.close(
-            _LAYOUT.pack(
-                _PLAIN_HEAD | (_EXPLORE if claims.explore else 0),
-                claims.tenant_id,
-                claims.request_id.bytes,
-                claims.posting,
-                claims.position,
-                claims.feed,
-                claims.feed_propensity,
-                claims.scenario,
-                claims.market,
-                claims.policy_revision,
-                claims.policy_epoch,
-                claims.subject_hash,
-                claims.session_hash,
+        return self._seal.close(_packed(claims))
+
+    def sign_slate(self, first: Claims, postings: Sequence[int]) -> str:
+        """The tokens of a whole slate in one; `first` is what its first item's own token says."""
+        if not 1 <= len(postings) <= MOST_SLATE_ITEMS or postings[0] != first.posting:
+            raise ValueError(
+                f"a slate has 1 to {MOST_SLATE_ITEMS} postings and begins with that of its first item"
             )
-        )
+        return self._slate_seal.close(_packed(first) + pack_postings(postings))
 
     def verify(self, text: str, tenant_id: int) -> Claims:
         """The decision of a token of this tenant; TokenInvalidError for any other text, however near."""
         if len(text) != REWARD_TOKEN_CHARS:
             raise TokenInvalidError
-        key_id, payload = self._seal.open(text, REWARD_TOKEN_CHARS)
-        head, tenant, request_id, *decision = _LAYOUT.unpack(payload)
-        if head & ~_EXPLORE != _PLAIN_HEAD or tenant != tenant_id:
+        return _unpacked(*self._seal.open(text, REWARD_TOKEN_CHARS), tenant_id)
+
+    def verify_slate(self, text: str, tenant_id: int) -> tuple[Claims, ...]:
+        """What the reward tokens of the slate's items say, in order; otherwise TokenInvalidError."""
+        key_id, payload = self._slate_seal.open(text, _MOST_SLATE_CHARS)
+        if len(payload) <= _LAYOUT.size:
             raise TokenInvalidError
-        return _claims(key_id, tenant, UUID(bytes=request_id), head & _EXPLORE == _EXPLORE, decision)
+        first = _unpacked(key_id, payload[: _LAYOUT.size], tenant_id)
+        postings = unpack_postings(payload[_LAYOUT.size :])
+        if not postings:
+            raise TokenInvalidError
+        return tuple(
+            replace(first, posting=posting, position=first.position + place)
+            for place, posting in enumerate(postings)
+        )
+
+
+def _packed(claims: Claims) -> bytes:
+    if len(claims.subject_hash) != 8 or len(claims.session_hash) != 8:
+        raise ValueError("subject_hash and session_hash must be 8 bytes each")
+    return _LAYOUT.pack(
+        _PLAIN_HEAD | (_EXPLORE if claims.explore else 0),
+        claims.tenant_id,
+        claims.request_id.bytes,
+        claims.posting,
+        claims.position,
+        claims.feed,
+        claims.feed_propensity,
+        claims.scenario,
+        claims.market,
+        claims.policy_revision,
+        claims.policy_epoch,
+        claims.subject_hash,
+        claims.session_hash,
+    )
+
+
+def _unpacked(key_id: int, payload: bytes, tenant_id: int) -> Claims:
+    head, tenant, request_id, *decision = _LAYOUT.unpack(payload)
+    if head & ~_EXPLORE != _PLAIN_HEAD or tenant != tenant_id:
+        raise TokenInvalidError
+    return _claims(key_id, tenant, uuid_of(request_id), head & _EXPLORE == _EXPLORE, decision)
 
 
 def _claims(key_id: int, tenant_id: int, request_id: UUID, explore: bool, decision: list[Any]) -> Claims:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import random
 import secrets
 import socket
 import time
@@ -20,43 +21,59 @@ from nearcast_config.policy import Policy
 from nearcast_config.process import Gateway, ProcessConfig
 from nearcast_ledger.event import Durability
 from nearcast_ledger.requestid import RequestIds
+from nearcast_server.admission import Span
 from nearcast_server.callers import KeyCallers
 from nearcast_server.cataloguing import Cataloguer
 from nearcast_server.deciding import Decider
+from nearcast_server.gate import Gate
+from nearcast_server.gauging import Gauge
 from nearcast_server.health import Health, Needs, Probe
 from nearcast_server.listing import Lister
 from nearcast_server.listpages import ListPages
+from nearcast_server.noticeboard import Noticeboard
+from nearcast_server.recalling import Recall
 from nearcast_server.recommending import Recommender
 from nearcast_server.recording import Recorder
 from nearcast_server.refreshing import Refresher
 from nearcast_server.reporting import Reporter
 from nearcast_server.rpc.catalog import CatalogService
-from nearcast_server.rpc.endpoint import Deadlines, Endpoint, InFlight
+from nearcast_server.rpc.endpoint import Deadlines, Endpoint, InFlight, Method
 from nearcast_server.rpc.event import EventService
 from nearcast_server.rpc.recommend import RecommendService
 from nearcast_server.rpc.service import Services, generic_handlers, methods
 from nearcast_server.rpc.stats import StatsService
+from nearcast_server.rpc.streaming import LAST_WORD_S, Draining, Limits, StreamEndpoint, StreamMethod
+from nearcast_server.serving import ServedTally
 from nearcast_server.tenancy import Tenancies
+from nearcast_server.watching import StatsWatch
 from nearcast_store.catalog.postgres import PostgresCatalogStore
 from nearcast_store.connection import RedisConnection, RedisDownError, RedisReplyError
 from nearcast_store.counting.postgres import PostgresCountStore
 from nearcast_store.errors import StoreError
 from nearcast_store.index.redis import RedisGeoIndex
+from nearcast_store.log.durability import append_timeout_s
+from nearcast_store.log.pressure import RedisLogPressure
 from nearcast_store.log.redis import RedisEventLog
 from nearcast_store.policies.postgres import PostgresPolicyStore
 from nearcast_store.postgres import Pool, open_pool
+from nearcast_store.preflight.finding import Store
+from nearcast_store.preflight.inspection import Preflight, inspections
+from nearcast_store.seen.redis import RedisSeenStore
+from nearcast_store.served.postgres import PostgresServedStore
 from nearcast_store.tenants.postgres import PostgresTenantStore
 from nearcast_telemetry.endpoint import Endpoint as HttpEndpoint
 from nearcast_telemetry.logs import logger
 from nearcast_telemetry.metrics import (
     SERVER_INDEX_ORPHANS,
     SERVER_METRICS,
+    SERVER_PREFLIGHT_FINDINGS,
     SERVER_STATS_AGE_SECONDS,
     Metrics,
     render,
 )
 
 PROBE_EVERY_S = 1.0
+MOST_CALLS_PER_CONNECTION = 1000
 log = logger("gateway")
 
 
@@ -76,6 +93,11 @@ class Stores:
     counts: PostgresCountStore
     policies: PostgresPolicyStore
     tenants: PostgresTenantStore
+
+    async def renew(self, store: Store) -> None:
+        """Connections that were made while a role was unsafe stay so until they are replaced."""
+        if store == "postgres":
+            await self.pool.renew()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,21 +120,30 @@ async def run_gateway(
     metrics = Metrics(registry, SERVER_METRICS)
     async with AsyncExitStack() as stack:
         stores = await _open_stores(config, stack, first_policy)
-        tenancies = Tenancies()
-        refresher = Refresher(tenancies, stores.tenants, stores.policies, stores.counts, time.time)
+        tenancies, board = Tenancies(), Noticeboard()
+        refresher = Refresher(tenancies, stores.tenants, stores.policies, stores.counts, board, time.time)
         callers = KeyCallers(stores.tenants, time.monotonic)
         stack.push_async_callback(callers.close)
         stack.push_async_callback(refresher.close)
         servicer = aio.HealthServicer()
-        health_watch = Health(servicer, _probes(stores, refresher), _needs())
-        in_flight = InFlight()
-        services = _services(config, stores, tenancies, metrics)
-        server, port = await _server(config.gateway, services, callers, in_flight, metrics, servicer)
+        preflight = Preflight(inspections(config, "gateway"), enforced=config.preflight.enforce)
+        preflight.when_healed(stores.renew)
+        health_watch = Health(servicer, _probes(stores, refresher, preflight), _needs())
+        in_flight, draining = InFlight(), Draining()
+        gate, gauge = _admission(config, stores, tenancies, metrics)
+        served = ServedTally(PostgresServedStore(stores.pool), metrics)
+        stack.push_async_callback(served.write_last)
+        services = _services(config, stores, tenancies, board, metrics, gate, served)
+        wrap = _wrapper(config.gateway, callers, in_flight, draining, metrics)
+        server, port = await _server(config.gateway, services, wrap, servicer)
         http = HttpEndpoint(
-            lambda: _render(registry, metrics, tenancies), health_watch.ready, setting="gateway.metrics_port"
+            lambda: _render(registry, metrics, tenancies, preflight),
+            lambda: preflight.missing() or health_watch.ready(),
+            setting="gateway.metrics_port",
         )
         metrics_port = await http.start(config.gateway.host, config.gateway.metrics_port)
         stack.push_async_callback(http.close)
+        await preflight.refuse()
         await refresher.refresh()
         await health_watch.look()
         await server.start()
@@ -123,7 +154,10 @@ async def run_gateway(
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(refresher.run(config.gateway.refresh_interval_s, stop))
             tasks.create_task(health_watch.run(PROBE_EVERY_S, stop))
-            tasks.create_task(_drain_after(stop, config.gateway, server, health_watch, in_flight))
+            tasks.create_task(preflight.run(config.preflight.interval_s, stop))
+            tasks.create_task(gauge.run(config.admission.interval_s, stop))
+            tasks.create_task(served.run(config.gateway.served_interval_s, stop))
+            tasks.create_task(_drain_after(stop, config.gateway, server, health_watch, draining, in_flight))
     log.info("gateway.stopped")
 
 
@@ -133,9 +167,10 @@ async def _open_stores(config: ProcessConfig, stack: AsyncExitStack, first_polic
     index = RedisConnection(config.redis.geo_url, command_timeout_s=config.redis.command_timeout_s)
     stack.push_async_callback(index.close)
     log_url = config.redis.log_url or config.redis.geo_url
-    event_connection = RedisConnection(log_url, command_timeout_s=config.redis.command_timeout_s)
-    stack.push_async_callback(event_connection.close)
     durability = Durability[config.log.durability.upper()]
+    timeout_s = append_timeout_s(durability, config.redis.command_timeout_s)
+    event_connection = RedisConnection(log_url, command_timeout_s=timeout_s)
+    stack.push_async_callback(event_connection.close)
     events = RedisEventLog(
         event_connection, shards=config.log.shards, durability=durability, choose=secrets.randbelow
     )
@@ -153,8 +188,41 @@ async def _open_stores(config: ProcessConfig, stack: AsyncExitStack, first_polic
     )
 
 
-def _services(config: ProcessConfig, stores: Stores, tenancies: Tenancies, metrics: Metrics) -> Services:
+def _admission(
+    config: ProcessConfig, stores: Stores, tenancies: Tenancies, metrics: Metrics
+) -> tuple[Gate, Gauge]:
+    """Where events come in, and what opens and closes it."""
+    admission = config.admission
+    most_calls = max(1, int(config.gateway.max_concurrent_calls * admission.calls_share))
+    most_of_one = max(1, int(most_calls * admission.tenant_share))
+    gate = Gate(
+        most_calls,
+        admission.patience_s,
+        metrics,
+        random.random,
+        lambda: most_of_one if len(tenancies.known()) > 1 else most_calls,
+    )
+    spans = {
+        "backlog": Span(admission.narrow_backlog_s, admission.close_backlog_s),
+        "memory": Span(admission.narrow_memory_share, admission.close_memory_share),
+        "append": Span(admission.narrow_append_s, admission.close_append_s),
+    }
+    pressure = RedisLogPressure(stores.log, config.log.shards)
+    return gate, Gauge(pressure, tenancies, gate, spans, metrics)
+
+
+def _services(
+    config: ProcessConfig,
+    stores: Stores,
+    tenancies: Tenancies,
+    board: Noticeboard,
+    metrics: Metrics,
+    gate: Gate,
+    served: ServedTally,
+) -> Services:
     clock = time.time
+    reporter = Reporter(stores.counts, stores.catalog, PostgresServedStore(stores.pool), tenancies, clock)
+    watch = StatsWatch(reporter, stores.counts, tenancies, board)
     index = RedisGeoIndex(stores.index, note_orphans=lambda count: metrics.add(SERVER_INDEX_ORPHANS, count))
     request_ids = RequestIds(lambda: time.time_ns() // 1_000_000, secrets.token_bytes)
     gateway_id = f"{socket.gethostname()}-{os.getpid()}"
@@ -162,40 +230,80 @@ def _services(config: ProcessConfig, stores: Stores, tenancies: Tenancies, metri
     return Services(
         CatalogService(Cataloguer(stores.catalog, clock), ListPages(tenancies)),
         RecommendService(
-            Recommender(index, tenancies, clock, Decider(request_ids, secrets.token_bytes)),
+            Recommender(
+                index,
+                tenancies,
+                clock,
+                Decider(request_ids, secrets.token_bytes),
+                Recall(RedisSeenStore(stores.index)),
+            ),
             Lister(index, tenancies, clock),
             clock,
             metrics,
+            served,
         ),
-        EventService(Recorder(stores.events, tenancies, clock, gateway_id, durability), metrics),
-        StatsService(Reporter(stores.counts, stores.catalog, tenancies, clock)),
+        EventService(
+            Recorder(stores.events, tenancies, clock, gateway_id, durability),
+            metrics,
+            gate,
+            config.gateway.stream_window,
+        ),
+        StatsService(reporter, watch, config.gateway.watch_heartbeat_s),
     )
+
+
+def _wrapper(
+    gateway: Gateway, callers: KeyCallers, in_flight: InFlight, draining: Draining, metrics: Metrics
+) -> Callable[[Method | StreamMethod], Endpoint | StreamEndpoint]:
+    deadlines = Deadlines(gateway.default_deadline_s, gateway.max_deadline_s)
+    limits = {
+        name: Limits(gateway.stream_idle_s, gateway.stream_max_age_s, per_key, gateway.max_message_bytes)
+        for name, per_key in (
+            ("StreamEvents", gateway.streams_per_key),
+            ("WatchStats", gateway.watchers_per_key),
+        )
+    }
+
+    def wrap(method: Method | StreamMethod) -> Endpoint | StreamEndpoint:
+        if isinstance(method, StreamMethod):
+            return StreamEndpoint(method, callers, limits[method.name], draining, in_flight, metrics)
+        return Endpoint(method, callers, deadlines, in_flight, metrics, gateway.max_message_bytes)
+
+    return wrap
 
 
 async def _server(
     gateway: Gateway,
     services: Services,
-    callers: KeyCallers,
-    in_flight: InFlight,
-    metrics: Metrics,
+    wrap: Callable[[Method | StreamMethod], Endpoint | StreamEndpoint],
     servicer: aio.HealthServicer,
 ) -> tuple[grpc.aio.Server, int]:
     server = grpc.aio.server(
         maximum_concurrent_rpcs=gateway.max_concurrent_calls,
         options=[
             ("grpc.so_reuseport", 0),
-            ("grpc.max_receive_message_length", gateway.max_message_bytes),
+            # Above our own limit, so that a message a little too large is told so with a reason.
+            ("grpc.max_receive_message_length", 2 * gateway.max_message_bytes),
+            # Without it calls that are reset as soon as they are sent crowd out those of other connections.
+            ("grpc.max_concurrent_streams", MOST_CALLS_PER_CONNECTION),
+            # Without it whoever connects and says nothing keeps the socket for two minutes.
+            ("grpc.server_handshake_timeout_ms", int(gateway.handshake_timeout_s * 1000)),
             ("grpc.max_send_message_length", -1),
+            # Without these a client that does not read keeps its stream, and its place, for ever: what waits
+            # to be written is beyond our reach. Who began just before the age still has a stream's full time.
+            ("grpc.max_connection_age_ms", int(gateway.stream_max_age_s * 1000)),
+            ("grpc.max_connection_age_grace_ms", int((gateway.stream_max_age_s + LAST_WORD_S) * 1000)),
             ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
             ("grpc.keepalive_permit_without_calls", 1),
+            ("grpc.keepalive_time_ms", int(gateway.keepalive_s * 1000)),
+            ("grpc.keepalive_timeout_ms", int(gateway.keepalive_timeout_s * 1000)),
+            # Without this one an unanswered ping is waited for a minute, whatever the one above says.
+            ("grpc.http2.ping_timeout_ms", int(gateway.keepalive_timeout_s * 1000)),
+            ("grpc.http2.max_pings_without_data", 0),
         ],
     )
     listed = methods(services)
-    deadlines = Deadlines(gateway.default_deadline_s, gateway.max_deadline_s)
-    handlers = generic_handlers(
-        listed, lambda method: Endpoint(method, callers, deadlines, in_flight, metrics)
-    )
-    server.add_generic_rpc_handlers(tuple(handlers))
+    server.add_generic_rpc_handlers(tuple(generic_handlers(listed, wrap)))
     add_HealthServicer_to_server(servicer, server)
     if gateway.reflection:
         names = (*listed, health.SERVICE_NAME, reflection.SERVICE_NAME)
@@ -211,11 +319,17 @@ async def _server(
 
 
 async def _drain_after(
-    stop: asyncio.Event, gateway: Gateway, server: grpc.aio.Server, watch: Health, in_flight: InFlight
+    stop: asyncio.Event,
+    gateway: Gateway,
+    server: grpc.aio.Server,
+    watch: Health,
+    draining: Draining,
+    in_flight: InFlight,
 ) -> None:
     """At once when told to stop, whatever else still waits for a store."""
     await stop.wait()
     await watch.drain()
+    draining.begin()
     await server.stop(gateway.shutdown_grace_s)
     await in_flight.ended()
 
@@ -229,11 +343,17 @@ def _needs() -> tuple[Needs, ...]:
     )
 
 
-def _probes(stores: Stores, refresher: Refresher) -> dict[str, Probe]:
+def _probes(stores: Stores, refresher: Refresher, preflight: Preflight) -> dict[str, Probe]:
+    def safe(store: Store, answers: Probe) -> Probe:
+        async def probe() -> bool:
+            return await answers() and not preflight.trouble(store)
+
+        return probe
+
     return {
-        "postgres": lambda: _postgres_answers(stores.pool),
-        "index": lambda: _redis_answers(stores.index),
-        "log": lambda: _takes_events(stores),
+        "postgres": safe("postgres", lambda: _postgres_answers(stores.pool)),
+        "index": safe("geo", lambda: _redis_answers(stores.index)),
+        "log": safe("log", lambda: _takes_events(stores)),
         "tenants": lambda: _have_been_read(refresher),
     }
 
@@ -261,7 +381,11 @@ async def _redis_answers(connection: RedisConnection) -> bool:
         return False
 
 
-def _render(registry: CollectorRegistry, metrics: Metrics, tenancies: Tenancies) -> bytes:
+def _render(
+    registry: CollectorRegistry, metrics: Metrics, tenancies: Tenancies, preflight: Preflight
+) -> bytes:
     ages = [time.time() - view.stats_at for view in tenancies.known()]
     metrics.set(SERVER_STATS_AGE_SECONDS, max(ages, default=0.0))
+    for severity, count in preflight.severities().items():
+        metrics.set(SERVER_PREFLIGHT_FINDINGS, count, severity.value)
     return render(registry)

@@ -4,14 +4,7 @@ from dataclasses import dataclass
 
 from nearcast_catalogue.eligibility import Filter
 from nearcast_geo.point import Point
-
-
-@dataclass(frozen=True, slots=True)
-class Person:
-    """Who is asking; both empty for a person unknown."""
-
-    user_id: str = ""
-    anonymous_id: str = ""
+from nearcast_ledger.person import Person
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,3 +38,4 @@ class RecommendQuery:
     page_token: str
     explain: bool
     canonical: bytes
+    exclude_seen: bool | None = None

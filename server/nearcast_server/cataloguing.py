@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from nearcast_catalogue.checking import Violation, check_id, check_item
 from nearcast_catalogue.item import Item
+from nearcast_catalogue.outcomes import OK, Outcome, refused
 from nearcast_server.errors import InvalidRequestError, NotFoundError
-from nearcast_server.outcomes import OK, Outcome, refused
 from nearcast_store.catalog.protocol import CatalogStore, ItemPage, StoredItem, Verdict, WriteResult
 
 MOST_ITEMS = 500

@@ -10,7 +10,6 @@ from nearcast_bandit.stream import keyed_hash
 from nearcast_config.policy import Master, Scenario
 from nearcast_store.policies.protocol import Epoch, Revision
 
-EXPLORE = "explore"
 ALL_MARKETS = 0
 
 

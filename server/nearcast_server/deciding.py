@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from nearcast_bandit.stream import request_seed
-from nearcast_config.policy import Scenario
+from nearcast_config.policy import EXPLORE_FEED, Scenario
 from nearcast_ledger.pagetoken import PageToken
 from nearcast_ledger.requestid import RequestIds
 from nearcast_server.asking import RecommendQuery
-from nearcast_server.choosing import EXPLORE, Choice, choose_feed, eligible_feeds, explores
+from nearcast_server.choosing import Choice, choose_feed, eligible_feeds, explores
 from nearcast_server.errors import InvalidRequestError
 from nearcast_server.limits import limit_of, radius_of
 from nearcast_server.paging import open_slate_page
@@ -81,7 +81,9 @@ class Decider:
         visit = resolve_visit(view, query.session_id, query.session_token, feeds, now_ms, self._random_bytes)
         chosen = choose_feed(revision, visit.epoch, feeds, visit.session, view.tokens.salt)
         if explores(share, view.tokens.salt, view.tenant_id, request_id):
-            return visit, Choice(EXPLORE, revision.feeds[EXPLORE], share, explore=True, epoch=chosen.epoch)
+            return visit, Choice(
+                EXPLORE_FEED, revision.feeds[EXPLORE_FEED], share, explore=True, epoch=chosen.epoch
+            )
         propensity = chosen.propensity * (1 - share)
         return visit, Choice(chosen.feed, chosen.number, propensity, explore=False, epoch=chosen.epoch)
 
@@ -90,7 +92,7 @@ def _resumed(view: View, page: PageToken, now_ms: int) -> tuple[Visit, Choice]:
     """The page's own visit and feed, whatever else the call says."""
     names = {number: name for name, number in view.revision.feeds.items()}
     feed = names.get(page.feed)
-    if feed is None or (feed != EXPLORE and feed not in view.orders):
+    if feed is None or (feed != EXPLORE_FEED and feed not in view.orders):
         raise InvalidRequestError.of(
             "page_token", "PAGE_TOKEN_INVALID", "its feed is no longer in the policy; start again without it"
         )

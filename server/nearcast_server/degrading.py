@@ -4,12 +4,12 @@ from typing import Literal
 
 from nearcast_server.tenancy import View
 
-Reason = Literal["STATS_STALE", "STORE_UNAVAILABLE", "EPOCH_STALE", "KEEPER_DOWN"]
+Reason = Literal["STATS_STALE", "STORE_UNAVAILABLE", "EPOCH_STALE", "KEEPER_DOWN", "SEEN_UNAVAILABLE"]
 KEEPER_SILENT_S = 5.0
 
 
-def degraded(view: View, now: float) -> tuple[Reason, ...]:
-    """Why this view is worse than it should be; empty when all is well."""
+def degraded(view: View, now: float, *, seen_unknown: bool = False) -> tuple[Reason, ...]:
+    """Why an answer from this view is worse than it should be; empty when all is well."""
     policy = view.revision.policy
     reasons: list[Reason] = []
     if now - view.stats_at > policy.freshness.stats_stale_s:
@@ -22,4 +22,6 @@ def degraded(view: View, now: float) -> tuple[Reason, ...]:
     epoch = view.latest_epoch
     if epoch is not None and now - epoch.published_at > 120 * policy.master.epoch_minutes:
         reasons.append("EPOCH_STALE")
+    if seen_unknown:
+        reasons.append("SEEN_UNAVAILABLE")
     return tuple(reasons)

@@ -51,6 +51,14 @@ class NotFoundError(RequestError):
     """There is no such thing for this tenant."""
 
 
+class UnsupportedError(RequestError):
+    """The caller speaks a version that this server does not."""
+
+
+class ExhaustedError(RequestError):
+    """The caller has used up a limit."""
+
+
 class UnavailableError(RequestError):
     """Something the answer needs does not answer; the same call may succeed later."""
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from struct import Struct
 
 import numpy as np
 
@@ -17,7 +18,8 @@ from nearcast_store.policies.protocol import Revision
 SECONDS_PER_HOUR = 3600.0
 _UNKNOWN_ROW = 0
 
-CountKey = tuple[int, int, int, int, int, int, bool]
+# What a count is of, as wide as its columns; every count is remembered, and a tuple takes twice as much.
+_KEY = Struct("<qihihh?")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,7 +77,7 @@ class Learner:
     """Takes absolute counts as they change and gives out evidence; one writer, many snapshots."""
 
     def __init__(self) -> None:
-        self._counts: dict[CountKey, int] = {}
+        self._counts: dict[bytes, int] = {}
         self._rows: dict[int, int] = {}
         self._revision: Revision | None = None
         self._table = EvidenceTable((), 0)
@@ -89,22 +91,28 @@ class Learner:
         self._kind_rows = {revision.kinds[name]: row for row, name in enumerate(revision.policy.kinds)}
         self._table = EvidenceTable(exposure_rules(revision.policy), int(now_s // SECONDS_PER_HOUR))
         for key, count in self._counts.items():
-            self._add(key, count)
+            posting, _market, kind, bucket, position, _feed, _explore = _KEY.unpack(key)
+            self._add(posting, kind, bucket, position, count)
 
     def forget(self) -> None:
         """Nothing of what was learned is so."""
         self._counts, self._rows = {}, {}
         self._table.clear()
 
-    def learn(self, rows: Iterable[CountRow]) -> None:
-        """Take the counts as they are now; repeats are harmless."""
-        counts = self._counts
+    def learn(self, rows: Iterable[CountRow]) -> set[int]:
+        """Take the counts as they are now; the postings that changed. Repeats are harmless."""
+        counts, changed = self._counts, set()
         for row in rows:
-            key = row[:7]
+            key = _KEY.pack(*row[:7])
             before = counts.get(key, 0)
             if row.count != before:
-                counts[key] = row.count
-                self._add(key, row.count - before)
+                if row.count:
+                    counts[key] = row.count
+                else:
+                    del counts[key]
+                self._add(row.posting, row.kind, row.bucket, row.position_bucket, row.count - before)
+                changed.add(row.posting)
+        return changed
 
     def evidence(self, now_s: float) -> Evidence:
         """What is known at that time."""
@@ -123,8 +131,7 @@ class Learner:
             _with_unknown(successes),
         )
 
-    def _add(self, key: CountKey, delta: int) -> None:
-        posting, _market, kind, bucket, position, _feed, _explore = key
+    def _add(self, posting: int, kind: int, bucket: int, position: int, delta: int) -> None:
         row = self._rows.get(posting)
         if row is None:
             row = self._rows[posting] = len(self._rows) + 1

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 from nearcast_server.evidence import Learner
+from nearcast_server.noticeboard import Notice
 from nearcast_server.orders import Order, orders_of
 from nearcast_server.tenancy import Tokens, View
 from nearcast_store.counting.protocol import CountRow, CountStore
@@ -31,6 +32,8 @@ class Following:
         self._horizon: int | None = None
         self._next_horizon = 0
         self._after: CountRow | None = None
+        self._complete = False
+        self._changed: set[int] | None = set()
         self._tokens: Tokens | None = None
         self._keys_read_at = 0.0
         self._revision: Revision | None = None
@@ -58,6 +61,11 @@ class Following:
             beat=beat,
             store_answers=True,
         )
+
+    def notice(self, view: View) -> Notice:
+        """What changed since the last notice, for those who watch."""
+        changed, self._changed = self._changed, set()
+        return Notice(changed, self._next_horizon, view.mark)
 
     async def _follow_policy(self) -> Revision:
         """A policy that only a newer version can read leaves the last one in force."""
@@ -103,11 +111,17 @@ class Following:
         more = True
         while more:
             changes = await self._counts.changed_since(self._tenant_id, self._horizon, self._after)
+            if self._after is not None and changes.complete is not self._complete:
+                self._horizon = self._after = None
+                continue
             if self._after is None:
-                self._next_horizon = changes.horizon
+                self._next_horizon, self._complete = changes.horizon, changes.complete
                 if changes.complete:
                     self._learner.forget()
-            self._learner.learn(changes.rows)
+                    self._changed = None
+            changed = self._learner.learn(changes.rows)
+            if self._changed is not None:
+                self._changed |= changed
             more = changes.more
             self._after = changes.rows[-1] if more else None
             await asyncio.sleep(0)

@@ -11,12 +11,14 @@ from nearcast_catalogue.eligibility import eligible
 from nearcast_ledger.claims import Claims
 from nearcast_ledger.hashing import subject_hash
 from nearcast_ledger.pagetoken import MAX_SERVED, PageToken
-from nearcast_server.asking import Person, RecommendQuery
+from nearcast_ledger.person import Person
+from nearcast_server.asking import RecommendQuery
 from nearcast_server.deciding import Decider, Decision
 from nearcast_server.evidence import Beliefs
 from nearcast_server.gathering import Gathered, Reach, gather
 from nearcast_server.orders import Candidates
 from nearcast_server.paging import PAGE_LIFETIME_MS, bind
+from nearcast_server.recalling import Recall, Recalled
 from nearcast_server.tenancy import Tenancies, View
 from nearcast_store.index.protocol import GeoIndex, Hit
 
@@ -46,30 +48,39 @@ class Slate:
     truncated: bool
     next_page_token: str
     now: float
+    token: str
+    seen_unknown: bool
 
 
 class Recommender:
     """Makes slates; everything it needs from outside comes by constructor."""
 
     def __init__(
-        self, index: GeoIndex, tenancies: Tenancies, clock: Callable[[], float], decider: Decider
+        self,
+        index: GeoIndex,
+        tenancies: Tenancies,
+        clock: Callable[[], float],
+        decider: Decider,
+        recall: Recall,
     ) -> None:
         self._index = index
         self._tenancies = tenancies
         self._clock = clock
         self._decider = decider
+        self._recall = recall
 
     async def recommend(self, tenant_id: int, query: RecommendQuery) -> Slate:
         """One slate, or one more page of it."""
         view = self._tenancies.view(tenant_id)
         now = self._clock()
         decision = self._decider.decide(view, query, now)
-        gathered = await self._gather(view, query, decision, now)
+        recalled = await self._recall.recall(view, query, now)
+        gathered = await self._gather(view, query, decision, recalled, now)
         candidates = Candidates.of(
             gathered.hits, view.evidence.beliefs([h.served.posting for h in gathered.hits])
         )
         order, scores = _ordered(view, decision, candidates)
-        items = _placed(view, decision, query.person, candidates, order, scores)
+        items, token = _placed(view, decision, query.person, candidates, order, scores)
         return Slate(
             view,
             decision,
@@ -79,9 +90,13 @@ class Recommender:
             gathered.truncated,
             _next_page(view, decision, query, gathered, items, now),
             now,
+            token,
+            recalled.unknown,
         )
 
-    async def _gather(self, view: View, query: RecommendQuery, decision: Decision, now: float) -> Gathered:
+    async def _gather(
+        self, view: View, query: RecommendQuery, decision: Decision, recalled: Recalled, now: float
+    ) -> Gathered:
         policy = view.revision.policy
         reach = Reach(
             decision.radius_m,
@@ -92,13 +107,13 @@ class Recommender:
             policy.slate.max_candidates,
         )
         may = eligible(query.area.filter, now)
-        served = frozenset(decision.served)
+        left_out = recalled.postings.union(decision.served)
         return await gather(
             self._index,
             view.tenant_id,
             query.area.center,
             reach,
-            (lambda item: item.posting not in served and may(item)) if served else may,
+            (lambda item: item.posting not in left_out and may(item)) if left_out else may,
         )
 
 
@@ -123,29 +138,37 @@ def _shuffled(view: View, decision: Decision, candidates: Candidates, limit: int
 
 def _placed(
     view: View, decision: Decision, person: Person, candidates: Candidates, order: Integers, scores: Floats
-) -> list[Placed]:
+) -> tuple[list[Placed], str]:
+    """The items with their tokens, and the token of all of them."""
     subject = subject_hash(view.tokens.salt, person.user_id, person.anonymous_id)
-    sign, choice = view.tokens.rewards.sign, decision.choice
-    placed = []
-    for offset, column in enumerate(order.tolist(), start=1):
-        hit, rank = candidates.hits[column], decision.rank_offset + offset
-        claims = Claims(
-            tenant_id=view.tenant_id,
-            request_id=decision.request_id,
-            posting=hit.served.posting,
-            position=rank,
-            feed=choice.number,
-            feed_propensity=choice.propensity,
-            scenario=decision.scenario,
-            market=MARKET,
-            policy_revision=view.revision.number,
-            policy_epoch=choice.epoch,
-            explore=choice.explore,
-            subject_hash=subject,
-            session_hash=decision.visit.session[:8],
-        )
-        placed.append(Placed(hit, rank, float(scores[column]), sign(claims), column))
-    return placed
+    rewards, placed, first = view.tokens.rewards, [], None
+    for rank, column in enumerate(order.tolist(), start=decision.rank_offset + 1):
+        hit = candidates.hits[column]
+        claims = _claims(view, decision, subject, hit.served.posting, rank)
+        first = first or claims
+        placed.append(Placed(hit, rank, float(scores[column]), rewards.sign(claims), column))
+    if first is None:
+        return [], ""
+    return placed, rewards.sign_slate(first, [one.hit.served.posting for one in placed])
+
+
+def _claims(view: View, decision: Decision, subject: bytes, posting: int, rank: int) -> Claims:
+    choice = decision.choice
+    return Claims(
+        tenant_id=view.tenant_id,
+        request_id=decision.request_id,
+        posting=posting,
+        position=rank,
+        feed=choice.number,
+        feed_propensity=choice.propensity,
+        scenario=decision.scenario,
+        market=MARKET,
+        policy_revision=view.revision.number,
+        policy_epoch=choice.epoch,
+        explore=choice.explore,
+        subject_hash=subject,
+        session_hash=decision.visit.session[:8],
+    )
 
 
 def _next_page(

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from nearcast_server.following import Following
+from nearcast_server.noticeboard import Noticeboard
 from nearcast_server.tenancy import Tenancies
 from nearcast_store.counting.protocol import CountStore
 from nearcast_store.errors import StoreUnavailableError
@@ -26,12 +27,14 @@ class Refresher:
         tenants: TenantStore,
         policies: PolicyStore,
         counts: CountStore,
+        board: Noticeboard,
         clock: Callable[[], float],
     ) -> None:
         self._tenancies = tenancies
         self._tenants = tenants
         self._policies = policies
         self._counts = counts
+        self._board = board
         self._clock = clock
         self._followed: dict[int, Following] = {}
         self._running: dict[int, asyncio.Task[bool]] = {}
@@ -94,7 +97,10 @@ class Refresher:
                 tenant_id, self._policies, self._counts, self._clock
             )
         try:
-            self._tenancies.publish(await following.view(beat))
+            view = await following.view(beat)
+            # Both or neither: a watcher that is told looks at the view at once.
+            self._tenancies.publish(view)
+            self._board.tell(tenant_id, following.notice(view))
         except Exception as error:  # noqa: BLE001 - a fault in what one tenant has set or counted stops no other
             self._note(tenant_id, error)
             self._mark(tenant_id)

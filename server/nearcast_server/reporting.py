@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from nearcast_bandit.posterior import Prior
 from nearcast_bandit.trials import trial_posterior
@@ -14,6 +14,7 @@ from nearcast_server.evidence import SECONDS_PER_HOUR, Beliefs, Learner
 from nearcast_server.tenancy import Tenancies, View
 from nearcast_store.catalog.protocol import CatalogStore
 from nearcast_store.counting.protocol import CountRow, CountStore
+from nearcast_store.served.protocol import ServedStore
 
 MOST_ITEMS = 500
 DEFAULT_PAGE_SIZE = 20
@@ -44,6 +45,7 @@ class ItemReport:
     posting: int
     title: str
     kinds: Sequence[KindReport]
+    served: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +76,15 @@ class Reporter:
     """Reads statistics."""
 
     def __init__(
-        self, counts: CountStore, catalog: CatalogStore, tenancies: Tenancies, clock: Callable[[], float]
+        self,
+        counts: CountStore,
+        catalog: CatalogStore,
+        served: ServedStore,
+        tenancies: Tenancies,
+        clock: Callable[[], float],
     ) -> None:
         self._counts = counts
+        self._served = served
         self._catalog = catalog
         self._tenancies = tenancies
         self._clock = clock
@@ -85,27 +93,48 @@ class Reporter:
         """Of these items, or of those with the most impressions; and of every feed."""
         view, now = self._tenancies.view(tenant_id), self._clock()
         named = await self._named(tenant_id, item_ids, page_size)
-        rows = await self._counts.counts_of(tenant_id, [posting for posting, _, _ in named])
+        postings = [posting for posting, _, _ in named]
+        rows = await self._counts.counts_of(tenant_id, postings)
+        served = await self._served.served_of(tenant_id, postings)
         totals = await self._counts.totals(tenant_id)
         names = {IMPRESSION: "impression"} | {view.revision.kinds[k]: k for k in view.revision.policy.kinds}
         return Report(
-            _items(view, named, rows, now),
+            [replace(item, served=served.get(item.posting, 0)) for item in _items(view, named, rows, now)],
             await self._feeds(view, now),
             [KindReport(name, totals.get(number, 0)) for number, name in names.items()],
-            view.revision.number,
-            view.latest_epoch.number if view.latest_epoch else 0,
+            *view.mark,
             now,
         )
+
+    async def items(self, view: View, postings: Sequence[int]) -> list[ItemReport]:
+        """Of postings: exact counts as they are now, posteriors as Recommend has them under this view."""
+        named = await self._catalog.names(view.tenant_id, postings)
+        counts = Counter(await self._counts.sums_of(view.tenant_id, postings))
+        served = await self._served.served_of(view.tenant_id, postings)
+        beliefs = view.evidence.beliefs(postings)
+        return [
+            ItemReport(
+                item_id, posting, title, _kinds(posting, counts, beliefs, column), served.get(posting, 0)
+            )
+            for column, posting in enumerate(postings)
+            if posting in named
+            for item_id, title in (named[posting],)
+        ]
+
+    async def feeds(self, view: View) -> list[FeedReport]:
+        """Of every feed, under this view."""
+        return await self._feeds(view, self._clock())
+
+    async def postings(self, tenant_id: int, item_ids: Sequence[str]) -> list[int]:
+        """Of the current lives of these items, sorted; those that do not exist are left out."""
+        return sorted((await self._catalog.current_postings(tenant_id, item_ids)).values())
 
     async def _named(
         self, tenant_id: int, item_ids: Sequence[str], page_size: int
     ) -> list[tuple[int, str, str]]:
         """Posting, item id and title, in the order asked for."""
         if item_ids:
-            for place, item_id in enumerate(item_ids):
-                problems = check_id(f"item_ids[{place}]", item_id)
-                if problems:
-                    raise InvalidRequestError(problems)
+            check_ids(item_ids)
             current = await self._catalog.current_postings(tenant_id, item_ids)
             postings = [current[item_id] for item_id in dict.fromkeys(item_ids) if item_id in current]
         else:
@@ -132,6 +161,18 @@ class Reporter:
             trials, rewards = sum(h[1] for h in hours[number]), sum(h[2] for h in hours[number])
             reports.append(FeedReport(name, trials, rewards, shares.get(number, 0.0), a, b))
         return reports
+
+
+def check_ids(item_ids: Sequence[str]) -> None:
+    """Raise InvalidRequestError for the first that can be no id, and for more of them than are allowed."""
+    if len(item_ids) > MOST_ITEMS:
+        raise InvalidRequestError.of(
+            "item_ids", "LIST_TOO_LONG", f"must hold at most {MOST_ITEMS} entries, got {len(item_ids)}"
+        )
+    for place, item_id in enumerate(item_ids):
+        problems = check_id(f"item_ids[{place}]", item_id)
+        if problems:
+            raise InvalidRequestError(problems)
 
 
 def _shares(view: View) -> dict[int, float]:

@@ -62,6 +62,11 @@ class View:
         """As of when the statistics hold everything: the last look, or as far as the keeper was by then."""
         return self.read_at if self.beat is None else min(self.read_at, self.beat.fresh_at)
 
+    @property
+    def mark(self) -> tuple[int, int]:
+        """Equal as long as policy and feed probabilities are: revision, and epoch (0 before the first)."""
+        return self.revision.number, self.latest_epoch.number if self.latest_epoch else 0
+
 
 class Tenancies:
     """The views of all tenants; written by the refresher, read by every call."""

@@ -1,10 +1,11 @@
 """The keeper: the one place where everything is built, and taken down in reverse."""
 
 import asyncio
+import secrets
 import socket
 import time
-from collections.abc import Callable, Coroutine
-from contextlib import AsyncExitStack
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -13,12 +14,16 @@ from redis.asyncio import Redis
 
 from nearcast_config.policy import Policy
 from nearcast_config.process import ProcessConfig
+from nearcast_ledger.event import Durability
 from nearcast_statskeeper import heartbeat
 from nearcast_statskeeper.consumer import Appetite, Consumer
+from nearcast_statskeeper.grounding import TenantGrounds
+from nearcast_statskeeper.jobs.compacting import compact_ledger
 from nearcast_statskeeper.jobs.forgetting import forget_tombstones
 from nearcast_statskeeper.jobs.partitioning import plan_partitions
 from nearcast_statskeeper.jobs.pruning import prune_changes
 from nearcast_statskeeper.jobs.publishing import publish_epochs
+from nearcast_statskeeper.jobs.reading import read_source
 from nearcast_statskeeper.jobs.schedule import Schedule
 from nearcast_statskeeper.jobs.sweeping import sweep_items
 from nearcast_statskeeper.jobs.trimming import trim_log
@@ -27,20 +32,31 @@ from nearcast_statskeeper.pacing import pause_until
 from nearcast_statskeeper.persisting import PARTS, Persistence
 from nearcast_statskeeper.rebuilding import rebuild_redis
 from nearcast_statskeeper.relaying import Relay
+from nearcast_statskeeper.remembering import Notebook, NotingLedger
 from nearcast_statskeeper.roster import Roster
+from nearcast_statskeeper.sourcing import Outbox, SourceReader
 from nearcast_statskeeper.vitals import Vitals
+from nearcast_store.behaviour.cursors import PostgresSourceCursors
 from nearcast_store.catalog.postgres import PostgresCatalogStore
 from nearcast_store.changes.postgres import PostgresChangeFeed
+from nearcast_store.connection import RedisConnection
+from nearcast_store.counting.compacting import Compaction
 from nearcast_store.counting.partitions import Partitions
 from nearcast_store.counting.postgres import PostgresCountStore
+from nearcast_store.errors import StoreError
 from nearcast_store.leases import Lease, try_lease
+from nearcast_store.log.durability import append_timeout_s
+from nearcast_store.log.redis import RedisEventLog
 from nearcast_store.log.source import RedisEventSource
 from nearcast_store.log.upkeep import RedisLogUpkeep
 from nearcast_store.migration import require_schema
 from nearcast_store.policies.postgres import PostgresPolicyStore
 from nearcast_store.postgres import Pool, open_pool
+from nearcast_store.preflight.finding import Store
+from nearcast_store.preflight.inspection import Preflight, inspections
 from nearcast_store.redis_client import open_client
 from nearcast_store.relay.applying import RedisIndexWriter
+from nearcast_store.seen.redis import RedisSeenStore
 from nearcast_store.tenants.postgres import PostgresTenantStore
 from nearcast_telemetry.endpoint import Endpoint
 from nearcast_telemetry.logs import logger
@@ -48,6 +64,7 @@ from nearcast_telemetry.metrics import (
     KEEPER_ENTRIES_LOST,
     KEEPER_LOG_RESETS,
     KEEPER_METRICS,
+    KEEPER_PREFLIGHT_FINDINGS,
     Metrics,
     render,
 )
@@ -55,7 +72,8 @@ from nearcast_telemetry.metrics import (
 # A fold or a sweep may take longer than a statement of the gateway, and nobody waits for it.
 STATEMENT_S = 30.0
 STOP_GRACE_S = 10.0
-WATCH_HOST = "127.0.0.1"
+SOURCE_LOOK_S = 0.1
+COMPACTION_LOOK_S = 30.0
 
 log = logger("keeper")
 
@@ -73,6 +91,7 @@ class Stores:
     index: RedisIndexWriter
     events: RedisEventSource
     upkeep: RedisLogUpkeep
+    seen: RedisSeenStore
 
     async def require_schema(self) -> None:
         """Raise SchemaError unless the database is as this version needs it."""
@@ -82,6 +101,11 @@ class Stores:
     async def ensure_partitions(self) -> None:
         """Make the partitions that the coming days need."""
         await Partitions(self.pool).ensure_around(datetime.now(UTC).date())
+
+    async def renew(self, store: Store) -> None:
+        """Connections that were made while a role was unsafe stay so until they are replaced."""
+        if store == "postgres":
+            await self.pool.renew()
 
 
 async def run_keeper(
@@ -99,14 +123,22 @@ async def run_keeper(
     vitals = Vitals(PARTS, lambda: _tell_ready(ready))
     persistence = Persistence(stop, pause_until(stop), metrics, vitals)
     async with AsyncExitStack() as stack:
-        endpoint = Endpoint(lambda: render(registry), vitals.missing, setting="keeper.metrics_port")
-        port = await endpoint.start(WATCH_HOST, config.keeper.metrics_port)
+        preflight = Preflight(inspections(config, "keeper"), enforced=config.preflight.enforce)
+        endpoint = Endpoint(
+            lambda: _render(registry, metrics, preflight),
+            lambda: preflight.missing() or vitals.missing(),
+            setting="keeper.metrics_port",
+        )
+        port = await endpoint.start(config.keeper.host, config.keeper.metrics_port)
         stack.push_async_callback(endpoint.close)
         log.info("keeper.started", metrics_port=port)
         stores = await _open_stores(config, metrics, stack, first_policy)
+        preflight.when_healed(stores.renew)
         await persistence.once("schema", stores.require_schema)
         if not stop.is_set():
-            await _work(config, stores, persistence, stack)
+            await _make_partitions(stores)
+            await preflight.refuse()
+            await _work(config, stores, persistence, preflight, stack)
     log.info("keeper.stopped")
 
 
@@ -131,6 +163,8 @@ async def _open_stores(
     stack.push_async_callback(pool.close)
     index = _redis(config.redis.geo_url, stack)
     event_log = _redis(config.redis.log_url or config.redis.geo_url, stack)
+    seen = RedisConnection(config.redis.geo_url, command_timeout_s=config.redis.command_timeout_s)
+    stack.push_async_callback(seen.close)
     return Stores(
         pool,
         PostgresCatalogStore(pool),
@@ -147,7 +181,14 @@ async def _open_stores(
             note_reset=lambda stream: _note_reset(metrics, stream),
         ),
         RedisLogUpkeep(event_log, config.log.shards),
+        RedisSeenStore(seen),
     )
+
+
+async def _make_partitions(stores: Stores) -> None:
+    """If it can be done; otherwise the preflight says what is missing."""
+    with suppress(StoreError):
+        await stores.ensure_partitions()
 
 
 def _redis(url: str, stack: AsyncExitStack) -> Redis:
@@ -167,22 +208,44 @@ def _note_reset(metrics: Metrics, stream: str) -> None:
 
 
 async def _work(
-    config: ProcessConfig, stores: Stores, persistence: Persistence, stack: AsyncExitStack
+    config: ProcessConfig,
+    stores: Stores,
+    persistence: Persistence,
+    preflight: Preflight,
+    stack: AsyncExitStack,
 ) -> None:
     keeper, metrics = config.keeper, persistence.metrics
     roster = Roster(stores.tenants, stores.policies, time.time)
     appetite = Appetite(keeper.batch_events, keeper.claim_idle_s)
-    consumer = Consumer(stores.events, stores.counts, roster, metrics, appetite, time.time)
+    notebook = Notebook(stores.seen, roster, metrics, time.time)
+    ledger = NotingLedger(stores.counts, notebook)
+    consumer = Consumer(stores.events, ledger, roster, metrics, appetite, time.time)
     relay_lease, job_lease = (_leadership(config, name, stack) for name in ("relay", "jobs"))
     relay = Relay(stores.changes, stores.index, roster, relay_lease, metrics, time.time)
     schedule = _schedule(config, stores, roster, job_lease, metrics)
+    compaction = _compaction_schedule(config, stores, persistence, stack)
     beat = heartbeat.heartbeat(stores.tenants, consumer, time.time)
+
+    async def look_again() -> bool:
+        await _make_partitions(stores)
+        return await preflight.step()
+
+    async def count() -> bool:
+        # What is acknowledged is read no more: Postgres must be one that remembers.
+        preflight.require("postgres")
+        return await consumer.step()
+
+    sources = _source_schedule(config, stores, persistence, stack)
     await _until_stopped(
         persistence.stop,
-        persistence.repeat("consumer", consumer.step, 0),
+        *(persistence.repeat("jobs", each.step, SOURCE_LOOK_S) for each in sources),
+        persistence.repeat("preflight", look_again, config.preflight.interval_s),
+        persistence.repeat("consumer", count, 0),
         persistence.repeat("relay", relay.step, keeper.relay_interval_s),
         persistence.repeat("jobs", schedule.step, min(1.0, keeper.sweep_interval_s)),
+        persistence.repeat("jobs", compaction.step, COMPACTION_LOOK_S),
         persistence.repeat("heartbeat", beat, heartbeat.INTERVAL_S),
+        notebook.run(persistence.pause, persistence.stop),
     )
 
 
@@ -205,9 +268,66 @@ def _schedule(
         publish_epochs(stores.policies, stores.counts, roster, metrics, clock),
         forget_tombstones(stores.catalog, keeper.tombstone_hours, clock),
         prune_changes(stores.changes, keeper.change_keep_hours, clock),
-        trim_log(stores.upkeep, roster),
+        trim_log(stores.upkeep, roster, config.admission.narrow_memory_share, metrics),
     )
     return Schedule(jobs, leadership, metrics, clock)
+
+
+def _compaction_schedule(
+    config: ProcessConfig, stores: Stores, persistence: Persistence, stack: AsyncExitStack
+) -> Schedule:
+    """It takes long, so its lease is its own and it delays no other job."""
+    lease = _leadership(config, "compaction", stack)
+    compaction = Compaction(stores.pool, _while_leading(persistence, lease))
+    job = compact_ledger(compaction, stores.upkeep, persistence.metrics, time.time)
+    return Schedule((job,), lease, persistence.metrics, time.time)
+
+
+def _while_leading(persistence: Persistence, lease: Leadership) -> Callable[[], Awaitable[bool]]:
+    async def go_on() -> bool:
+        return not persistence.stop.is_set() and await lease.held()
+
+    return go_on
+
+
+def _source_schedule(
+    config: ProcessConfig, stores: Stores, persistence: Persistence, stack: AsyncExitStack
+) -> tuple[Schedule, ...]:
+    """Reads the customer's table if one is named; its lease is its own, so that it delays no other job."""
+    source, metrics = config.keeper.source, persistence.metrics
+    if not source.dsn:
+        return ()
+    lease = _leadership(config, f"source {source.name}", stack)
+
+    go_on = _while_leading(persistence, lease)
+    durability = Durability[config.log.durability.upper()]
+    event_log = _event_log(config, durability, stack)
+    outbox = Outbox(event_log, durability, f"{socket.gethostname()}-{source.name}")
+    grounds = TenantGrounds(source.tenant, stores.tenants, stores.policies)
+    cursors = PostgresSourceCursors(stores.pool)
+    reader = SourceReader(source, grounds, outbox, cursors, metrics, time.time, go_on)
+    return (Schedule((read_source(reader, source.interval_s),), lease, metrics, time.time),)
+
+
+def _event_log(config: ProcessConfig, durability: Durability, stack: AsyncExitStack) -> RedisEventLog:
+    """The gateway's end of the log."""
+    connection = RedisConnection(
+        config.redis.log_url or config.redis.geo_url,
+        command_timeout_s=append_timeout_s(durability, config.redis.command_timeout_s),
+    )
+    stack.push_async_callback(connection.close)
+    event_log = RedisEventLog(
+        connection, shards=config.log.shards, durability=durability, choose=secrets.randbelow
+    )
+    event_log.start()
+    stack.push_async_callback(event_log.close)
+    return event_log
+
+
+def _render(registry: CollectorRegistry, metrics: Metrics, preflight: Preflight) -> bytes:
+    for severity, count in preflight.severities().items():
+        metrics.set(KEEPER_PREFLIGHT_FINDINGS, count, severity.value)
+    return render(registry)
 
 
 async def _until_stopped(stop: asyncio.Event, *loops: Coroutine[None, None, None]) -> None:

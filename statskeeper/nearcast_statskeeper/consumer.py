@@ -1,18 +1,23 @@
 """Reads the event log and folds it into Postgres; acknowledges only what was committed."""
 
+import asyncio
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from time import perf_counter
 
+from nearcast_faultpoints.arming import Failpoint
+from nearcast_faultpoints.reaching import reach
 from nearcast_ledger.kinds import IMPRESSION
 from nearcast_statskeeper.faults import BIGINT_MAX
 from nearcast_statskeeper.folding import Plan, events_in, plan
 from nearcast_statskeeper.pacing import Clock
 from nearcast_statskeeper.roster import Roster
-from nearcast_statskeeper.sifting import Sifted, fold_sifted
+from nearcast_statskeeper.sifting import HOUSE_FAULTS, Sifted, fold_sifted
+from nearcast_statskeeper.suspicion import Suspicion
 from nearcast_statskeeper.tally import Tally
-from nearcast_store.counting.protocol import CountStore
-from nearcast_store.errors import DataRefusedError
+from nearcast_store.counting.protocol import Ledger
+from nearcast_store.errors import DataRefusedError, PositionsLostError, StoreError
 from nearcast_store.log.protocol import EventSource, Record
 from nearcast_telemetry.logs import logger
 from nearcast_telemetry.metrics import (
@@ -44,14 +49,14 @@ class Consumer:
     `folds` counts finished folds, `turns` those and the reads that found nothing. Everything received before
     `fresh_at` is folded, as far as this keeper knows; None before its first look.
 
-    A batch whose fold fails stays in hand and is folded again: meanwhile nothing more is read, and the log
-    is the buffer.
+    While Postgres folds a batch the next one is read, if it is there: one, and no more. A batch whose fold
+    fails stays in hand and is folded again: meanwhile nothing more is read, and the log is the buffer.
     """
 
     def __init__(
         self,
         source: EventSource,
-        counts: CountStore,
+        counts: Ledger,
         roster: Roster,
         metrics: Metrics,
         appetite: Appetite,
@@ -64,6 +69,9 @@ class Consumer:
         self._appetite = appetite
         self._clock = clock
         self._held: list[Record] = []
+        self._ahead: list[Record] = []
+        self._failed = False
+        self._suspicion = Suspicion()
         self._most_entries = max(1, appetite.batch_events // 20)
         self._claimed_at: float | None = None
         self.folds = Tally()
@@ -74,10 +82,17 @@ class Consumer:
         """Read and fold once; whether there was anything. Raises StoreError, and keeps the batch in hand."""
         if not self._held:
             self._held = await self._next()
+            if self._held:
+                reach(Failpoint.KEEPER_AFTER_READ)
         while self._held:
             self._note_age()
             chunk = self._first_chunk()
-            await self._fold(chunk)
+            try:
+                await self._fold(chunk)
+            except PositionsLostError as error:
+                await self._give_back(error)
+                break
+            reach(Failpoint.KEEPER_AFTER_COMMIT_BEFORE_ACK)
             await self._source.acknowledge(chunk)
             del self._held[: len(chunk)]
             self._metrics.add(KEEPER_ENTRIES_FOLDED, len(chunk))
@@ -91,17 +106,39 @@ class Consumer:
 
     async def _next(self) -> list[Record]:
         """What somebody read and did not finish goes first, our own from before a restart included."""
+        if self._ahead:
+            ahead, self._ahead = self._ahead, []
+            return ahead
         tenant_ids = await self._roster.tenant_ids()
-        now = self._clock()
-        if self._claimed_at is None or not 0 <= now - self._claimed_at < self._appetite.claim_idle_s:
-            return await self._claim(tenant_ids, now)
-        records = await self._source.read(tenant_ids, self._most_entries, WAIT_S)
+        if self._may_claim():
+            return await self._claim(tenant_ids, self._clock())
+        records = await self._read(tenant_ids, WAIT_S)
+        if not records:
+            self.fresh_at = self._clock()
+        return records
+
+    async def _read(self, tenant_ids: Sequence[int], wait_s: float) -> list[Record]:
+        records = await self._source.read(tenant_ids, self._most_entries, wait_s)
         if records:
             events_per_entry = max(1, events_in(records) // len(records))
             self._most_entries = max(1, self._appetite.batch_events // events_per_entry)
-        else:
-            self.fresh_at = self._clock()
         return records
+
+    async def _read_ahead(self, folding: Sequence[Record]) -> None:
+        """What fails here fails again, and is told, when it is read in its turn."""
+        # Whatever was handed out before may be what keepers die of: it is folded with nothing else in hand.
+        suspicious = any(record.deliveries > 1 for record in folding)
+        more_in_hand = bool(self._ahead) or len(folding) < len(self._held)
+        if more_in_hand or suspicious or self._failed or self._may_claim():
+            return
+        with suppress(StoreError):
+            self._ahead = await self._read(await self._roster.tenant_ids(), 0.0)
+
+    def _may_claim(self) -> bool:
+        return (
+            self._claimed_at is None
+            or not 0 <= self._clock() - self._claimed_at < self._appetite.claim_idle_s
+        )
 
     async def _claim(self, tenant_ids: Sequence[int], now: float) -> list[Record]:
         records = await self._source.claim(tenant_ids, self._most_entries, self._appetite.claim_idle_s)
@@ -122,17 +159,39 @@ class Consumer:
         return list(self._held)
 
     async def _fold(self, records: Sequence[Record]) -> None:
-        planned = plan(records, await self._roster.rewarding(_decisions(records)))
+        rewarding = await self._roster.rewarding(_decisions(records))
+        planned = plan(records, rewarding, self._source.holds(records))
         started = perf_counter()
-        sifted = await self._fold_or_sift(planned)
+        reading = asyncio.ensure_future(self._read_ahead(records))
+        try:
+            sifted = await self._fold_or_sift(planned, records)
+        except BaseException:
+            self._failed = True
+            raise
+        finally:
+            await reading
+        self._failed = False
         self._note(sifted, events_in(records), perf_counter() - started)
 
-    async def _fold_or_sift(self, planned: Plan) -> Sifted:
+    async def _give_back(self, why: PositionsLostError) -> None:
+        """Another keeper has taken over what is in hand, and folds it."""
+        log.warning("batch.given_back", entries=len(self._held), reason=why)
+        await self._source.give_back(self._held)
+        self._held = []
+
+    async def _fold_or_sift(self, planned: Plan, records: Sequence[Record]) -> Sifted:
         try:
-            return Sifted((await self._counts.fold(planned.batch)).counted, planned.batch.dead)
-        except DataRefusedError as error:
+            if not planned.raised:
+                folded = Sifted((await self._counts.fold(planned.batch)).counted, planned.batch.dead)
+                self._suspicion.weigh(records, ())
+                return folded
+        except HOUSE_FAULTS as error:
+            if not isinstance(error, DataRefusedError):
+                raise
             log.warning("batch.refused", events=len(planned.batch.rows), reason=error)
-        return await fold_sifted(self._counts, planned)
+        except Exception as error:  # noqa: BLE001 - one event must not end the counting of all others
+            log.error("batch.raised", cause=error, events=len(planned.batch.rows))
+        return await fold_sifted(self._counts, planned, records, self._suspicion)
 
     def _note(self, sifted: Sifted, events: int, seconds: float) -> None:
         duplicate = max(0, events - sifted.counted - len(sifted.dead))
@@ -140,6 +199,8 @@ class Consumer:
         self._metrics.add(KEEPER_EVENTS_COUNTED, sifted.counted)
         self._metrics.add(KEEPER_EVENTS_DUPLICATE, duplicate)
         log.debug("events.folded", counted=sifted.counted, duplicate=duplicate, seconds=round(seconds, 4))
+        for raised in sifted.raised:
+            log.error("event.raised", cause=raised.error, entry_id=raised.origin.record.entry_id)
         for letter in sifted.dead:
             self._metrics.add(KEEPER_EVENTS_DEAD, 1, letter.reason)
             log.error(

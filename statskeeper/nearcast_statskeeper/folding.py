@@ -1,13 +1,24 @@
 """From entries of the log to one batch of ledger rows: pure, so that order and repetition cannot matter."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from datetime import date
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from nearcast_ledger.event import AcceptedEvent, Entry, Unlearned
 from nearcast_ledger.identity import Identity, identity_of, implied_impression
 from nearcast_ledger.kinds import IMPRESSION
 from nearcast_statskeeper.faults import DeadReason, Fault, fault_of_entry, fault_of_event
-from nearcast_store.counting.protocol import Batch, DeadLetter, LedgerRow, ShardProgress
+from nearcast_store.counting.protocol import (
+    Batch,
+    DeadLetter,
+    Hold,
+    LedgerRow,
+    ShardProgress,
+    place_in_stream,
+)
 from nearcast_store.counting.tallying import one_of_each
 from nearcast_store.log.codec import encode_entry
 from nearcast_store.log.protocol import Record
@@ -23,8 +34,7 @@ Rewarding = Callable[[int, int, int], bool]
 """Whether an event of this tenant, policy revision and kind is a success of the feed that showed the item."""
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(Struct, frozen=True):
     """Which event of which entry a row came from."""
 
     record: Record
@@ -32,16 +42,40 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True)
+class Raised:
+    """An event that nobody could deal with, and what that raised."""
+
+    origin: Origin
+    error: Exception
+
+    def letter(self) -> DeadLetter:
+        """Without what the exception says, which may be anything."""
+        detail = f"whoever deals with this event raises {type(self.error).__name__}"
+        return dead_event(self.origin, Fault(DeadReason.UNFORESEEN, detail))
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
-    """One batch, and where each of its rows came from."""
+    """One batch, and the rows it was chosen from with where each came from.
+
+    What `raised` while it was judged is among the batch's dead letters.
+    """
 
     batch: Batch
-    origins: Mapping[Identity, Origin]
+    drafted: Sequence[tuple[LedgerRow, Origin]]
+    raised: Sequence[Raised] = ()
+
+    def origins(self) -> Mapping[Identity, Origin]:
+        """Where each row of the batch came from; found only when asked, as hardly anybody does."""
+        # The chosen row may hold the dwell of another; then any of its reports stands for it.
+        chosen = {row.identity: row for row in self.batch.rows}
+        origins = {row.identity: origin for row, origin in reversed(self.drafted)}
+        return origins | {row.identity: origin for row, origin in self.drafted if chosen[row.identity] is row}
 
 
-def plan(records: Sequence[Record], rewarding: Rewarding) -> Plan:
+def plan(records: Sequence[Record], rewarding: Rewarding, holds: Sequence[Hold] = ()) -> Plan:
     """What to store for these records; rows and progress come out sorted by their keys."""
-    draft = _Draft(rewarding)
+    draft = _Draft(rewarding, holds)
     for record in records:
         draft.take(record)
     return draft.plan()
@@ -63,9 +97,11 @@ def events_in(records: Iterable[Record]) -> int:
 @dataclass(slots=True)
 class _Draft:
     rewarding: Rewarding
+    holds: Sequence[Hold]
     rows: list[tuple[LedgerRow, Origin]] = field(default_factory=list)
     dead: dict[tuple[int, int, str, int], DeadLetter] = field(default_factory=dict)
     progress: dict[tuple[int, int], ShardProgress] = field(default_factory=dict)
+    raised: list[Raised] = field(default_factory=list)
 
     def take(self, record: Record) -> None:
         self._move(record)
@@ -75,21 +111,26 @@ class _Draft:
         entry_fault = _fault_of(record, record.entry)
         for index, event in enumerate(record.entry.events):
             origin = Origin(record, index)
-            fault = entry_fault or fault_of_event(event, record.entry.received_at_us)
-            if fault is not None:
-                self._bury(dead_event(origin, fault))
-                continue
-            self.rows += [(row, origin) for row in self._rows_of(record.shard, record.entry, event)]
+            try:
+                fault = entry_fault or fault_of_event(event, record.entry.received_at_us)
+                if fault is not None:
+                    self._bury(dead_event(origin, fault))
+                    continue
+                self.rows += [(row, origin) for row in self._rows_of(record.shard, record.entry, event)]
+            except MemoryError:
+                raise
+            except Exception as error:  # noqa: BLE001 - one event must not end the counting of all others
+                self.raised.append(Raised(origin, error))
+                self._bury(self.raised[-1].letter())
 
     def plan(self) -> Plan:
-        chosen = {row.identity: row for row in one_of_each(row for row, _ in self.rows)}
         batch = Batch(
-            rows=[chosen[identity] for identity in sorted(chosen)],
+            rows=sorted(one_of_each(row for row, _ in self.rows), key=_place),
             dead=[self.dead[key] for key in sorted(self.dead)],
             progress=[self.progress[shard] for shard in sorted(self.progress)],
+            holds=self.holds,
         )
-        origins = {row.identity: origin for row, origin in self.rows if chosen[row.identity] is row}
-        return Plan(batch, origins)
+        return Plan(batch, self.rows, self.raised)
 
     def _rows_of(self, shard: int, entry: Entry, event: AcceptedEvent) -> Iterator[LedgerRow]:
         yield self._row(shard, entry, event, implied=False)
@@ -122,7 +163,7 @@ class _Draft:
         shard = (record.tenant_id, record.shard)
         known = self.progress.get(shard)
         last, accepted = (known.last_entry_id, known.accepted) if known else ("0-0", 0)
-        last = max(last, record.entry_id, key=_place_in_stream)
+        last = max(last, record.entry_id, key=place_in_stream)
         self.progress[shard] = ShardProgress(*shard, last, accepted + _accepted(record))
 
 
@@ -135,8 +176,16 @@ def _fault_of(record: Record, entry: Entry) -> Fault | None:
     return fault_of_entry(entry, record.tenant_id)
 
 
-def _place_in_stream(entry_id: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in entry_id.split("-"))
+def _place(row: LedgerRow) -> tuple[int, date, int, int, int]:
+    """What sorts as the identity; two numbers are compared sooner than two UUIDs."""
+    identity = row.identity
+    return (
+        identity.tenant_id,
+        identity.day,
+        identity.origin_id.int,
+        identity.posting,
+        identity.identity_kind,
+    )
 
 
 def _accepted(record: Record) -> int:
@@ -146,7 +195,7 @@ def _accepted(record: Record) -> int:
 def _encoded(entry: Entry, raw: bytes) -> bytes:
     try:
         return encode_entry(entry)
-    except ValueError:  # what cannot be written in our format either is kept as it came
+    except (ValueError, TypeError, ArithmeticError):  # what our format cannot hold is kept as it came
         return raw
 
 

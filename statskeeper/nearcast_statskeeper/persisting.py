@@ -11,7 +11,7 @@ from nearcast_store.errors import StoreError
 from nearcast_telemetry.logs import Log, logger
 from nearcast_telemetry.metrics import KEEPER_FAILURES, Metrics
 
-Part = Literal["schema", "consumer", "relay", "jobs", "heartbeat"]
+Part = Literal["schema", "preflight", "consumer", "relay", "jobs", "heartbeat"]
 PARTS: tuple[Part, ...] = get_args(Part)
 
 

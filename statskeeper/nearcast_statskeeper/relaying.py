@@ -5,14 +5,18 @@ from collections.abc import AsyncIterable, Sequence
 from typing import Protocol
 
 from nearcast_catalogue.item import ServedItem
+from nearcast_faultpoints.arming import Failpoint
+from nearcast_faultpoints.reaching import reach
 from nearcast_statskeeper.leadership import Leadership
 from nearcast_statskeeper.pacing import Clock
 from nearcast_statskeeper.roster import Roster
 from nearcast_statskeeper.tally import Tally
 from nearcast_store.changes.protocol import Change, ChangeFeed
+from nearcast_store.errors import SchemaError
 from nearcast_store.relay.applying import StaleRelayError
 from nearcast_telemetry.logs import logger
 from nearcast_telemetry.metrics import (
+    KEEPER_FAILURES,
     KEEPER_RELAY_APPLIED,
     KEEPER_RELAY_LAG_CHANGES,
     KEEPER_RELAY_REFILLS,
@@ -72,6 +76,7 @@ class Relay:
         self._clock = clock
         self._looked_at: float | None = None
         self._untrimmed: defaultdict[int, int] = defaultdict(int)
+        self._unreadable: dict[int, str] = {}
         self.rounds = Tally()
 
     async def step(self) -> bool:
@@ -100,6 +105,13 @@ class Relay:
             # Somebody else moved it: the next turn reads anew where it is.
             log.warning("index.moved", tenant_id=tenant_id, reason=error)
             return 1
+        except SchemaError as error:
+            # Nothing more of this tenant can be carried by this version; the others do not wait for it.
+            self._metrics.add(KEEPER_FAILURES, 1, "relay")
+            if self._unreadable.get(tenant_id) != str(error):
+                self._unreadable[tenant_id] = str(error)
+                log.error("index.unreadable_item", error, tenant_id=tenant_id)
+            return 0
 
     async def _bring_forward(self, tenant_id: int) -> int:
         position, last = await self._writer.position(tenant_id), await self._feed.last(tenant_id)
@@ -111,7 +123,9 @@ class Relay:
             changes = await self._feed.after(tenant_id, position, APPLIED_AT_ONCE)
             if not changes:
                 break
+            reach(Failpoint.RELAY_BEFORE_APPLY)
             await self._writer.apply(tenant_id, changes)
+            reach(Failpoint.RELAY_AFTER_APPLY)
             position = changes[-1].sequence
             await self._note_applied(tenant_id, len(changes))
         return max(last - position, 0)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from nearcast_config.policy import Kind
+from nearcast_config.policy import Kind, Seen
 from nearcast_config.policytext import default_policy
 from nearcast_ledger.kinds import BUILT_IN_KIND_NUMBERS
 from nearcast_statskeeper.folding import Rewarding
@@ -13,6 +13,7 @@ from nearcast_store.tenants.protocol import TenantStore
 from nearcast_telemetry.logs import logger
 
 TENANTS_STALE_S = 1.0
+SETTINGS_STALE_S = 5.0
 _MOST_KNOWN = 10_000
 _BUILT_IN = {BUILT_IN_KIND_NUMBERS[slug]: kind.rewards_feed for slug, kind in default_policy().kinds.items()}
 _OTHERWISE = Kind().rewards_feed
@@ -33,13 +34,22 @@ class Roster:
         self._ids: tuple[int, ...] = ()
         self._ids_read_at: float | None = None
         self._rewards: dict[tuple[int, int], Rewards] = {}
+        self._seen: dict[int, tuple[Seen, float]] = {}
 
     async def tenant_ids(self) -> tuple[int, ...]:
-        """Every tenant that is not suspended."""
+        """Every tenant, also while it is suspended."""
         if self._ids_read_at is None or self._is_older(self._ids_read_at, TENANTS_STALE_S):
-            self._ids = tuple(tenant_id for tenant_id, _ in await self._tenants.tenants())
+            self._ids = tuple(tenant_id for tenant_id, _ in await self._tenants.everyone())
             self._ids_read_at = self._clock()
         return self._ids
+
+    async def seen(self, tenant_id: int) -> Seen:
+        """What the tenant wants remembered of what people have seen; known some seconds late."""
+        known = self._seen.get(tenant_id)
+        if known is None or self._is_older(known[1], SETTINGS_STALE_S):
+            known = ((await self._policies.current(tenant_id)).policy.seen, self._clock())
+            self._seen[tenant_id] = known
+        return known[0]
 
     async def rewarding(self, decisions: Iterable[tuple[int, int]]) -> Rewarding:
         """Judges each event by the revision of its decision, given with the tenant.

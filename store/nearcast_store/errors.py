@@ -21,6 +21,14 @@ class LogUnavailableError(StoreError):
     """The event log does not answer; whether the entry was appended is unknown."""
 
 
+class PositionsLostError(StoreError):
+    """Another keeper has taken over a shard; nothing of the batch was stored."""
+
+
+class SeenUnavailableError(StoreError):
+    """What people have seen cannot be read or written now."""
+
+
 class SchemaError(StoreError):
     """The database's schema does not fit this version of nearcast."""
 

@@ -49,6 +49,10 @@ class Pool:
         ):
             yield acquired
 
+    async def renew(self) -> None:
+        """Replace every connection when it is next free: a new one takes on what its role is set to now."""
+        await self._pool.expire_connections()
+
     async def close(self) -> None:
         """Let running statements end within the timeout, then cut the rest."""
         try:
@@ -69,6 +73,7 @@ async def open_pool(dsn: str, size: int, timeout_s: float, application: str = "n
         max_size=size,
         timeout=timeout_s,
         command_timeout=timeout_s,
+        init=_never_forget,
         reset=_keep,
         server_settings={
             "application_name": application,
@@ -96,6 +101,8 @@ def translated() -> Iterator[None]:
     except (OverflowError, UnicodeError) as error:
         raise DataRefusedError(f"Postgres cannot store this value: {error}") from error
     except (OSError, asyncpg.InterfaceError) as error:
+        if isinstance(error, ValueError):  # the driver cannot write it as the type that is asked for
+            raise DataRefusedError(f"Postgres cannot store this value: {error}") from error
         raise StoreUnavailableError(f"Postgres does not answer: {_in_words(error)}") from error
 
 
@@ -112,6 +119,14 @@ def _meaning(error: asyncpg.PostgresError) -> Exception:
 
 def _in_words(error: Exception) -> str:
     return str(error) or type(error).__name__
+
+
+async def _never_forget(connection: Connection) -> None:
+    """Whatever is set for the role, the database or later the server: what is committed here is on disk."""
+    await connection.execute(
+        "select set_config('synchronous_commit', case current_setting('synchronous_commit')"
+        " when 'off' then 'on' else current_setting('synchronous_commit') end, false)"
+    )
 
 
 async def _keep(_: Connection) -> None:

@@ -43,6 +43,16 @@ def log(tenant_id: int, shard: int) -> str:
     return part(tenant_id, f"log:{shard}")
 
 
+def forgotten(tenant_id: int) -> str:
+    """Hash: shard to the time in milliseconds before which its entries may have been forgotten."""
+    return part(tenant_id, "log-forgotten")
+
+
+def seen(tenant_id: int, subject_hash: bytes) -> str:
+    """Sorted set: postings that one person has seen, by when they were shown, in milliseconds."""
+    return part(tenant_id, f"seen:{subject_hash.hex()}")
+
+
 def part(tenant_id: int, name: str) -> str:
     """The key of one part of a tenant's index."""
     return f"nearcast:{{t{tenant_id}}}:{name}"

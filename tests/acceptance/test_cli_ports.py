@@ -22,6 +22,12 @@ from nearcast_town.simulate import LivePace
 ANY = {"gateway.grpc_port": 0, "gateway.metrics_port": 0, "keeper.metrics_port": 0}
 
 
+@pytest.fixture(autouse=True)
+def _unsafe(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tests' Postgres is quick, not safe."""
+    monkeypatch.setenv("NEARCAST_PREFLIGHT__ENFORCE", "false")
+
+
 class LeavingScreen(Screen):
     """Presses Ctrl-C as soon as the house is open."""
 

@@ -134,7 +134,7 @@ def test_a_wrong_key_is_told_without_a_trace(stocked: Up) -> None:
 def test_the_environment_names_server_and_key(stocked: Up, tmp_path: Path) -> None:
     facts = stocked.instance()
     settings = {"NEARCAST_ADDRESS": facts["address"], "NEARCAST_API_KEY": facts["api_key"]}
-    done = nearcast("stats", "--state", tmp_path / "none", **settings)
+    done = nearcast("stats", "--state", tmp_path / "none", settings=settings)
     assert done.returncode == 0, done.stderr
 
 

@@ -2,8 +2,10 @@
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from uuid import UUID
+
+from msgspec.structs import replace
 
 from nearcast_ledger.claims import Claims
 from nearcast_ledger.event import AcceptedEvent, Durability, Unlearned

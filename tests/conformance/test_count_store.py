@@ -326,6 +326,23 @@ async def test_counts_can_be_read_by_posting_rank_and_kind(store: Store) -> None
     assert await store.totals(2) == {}
 
 
+async def test_changed_postings_come_in_order_in_pages_and_with_their_sums(store: Store) -> None:
+    before = await store.horizon()
+    rows = [shown(n, posting=posting) for n, posting in enumerate((30, 30, 10, 20, 50))]
+    await store.fold(Batch([*rows, acted(VIEW, rows[0])]))
+    assert await store.changed_postings(1, before, 0, 10) == [10, 20, 30, 50]
+    assert await store.changed_postings(1, 0, 0, 2) == [10, 20]
+    assert await store.changed_postings(1, 0, 20, 2) == [30, 50]
+    assert await store.changed_postings(2, 0, 0, 10) == []
+    sums = {(30, IMPRESSION): 2, (30, VIEW): 1, (10, IMPRESSION): 1}
+    assert await store.sums_of(1, [30, 10, 99]) == sums
+    assert await store.sums_of(2, [30]) == {}
+    later = await store.horizon()
+    assert later >= (await store.changed_since(1, before)).horizon
+    await store.fold(Batch([shown(9, posting=20)]))
+    assert await store.changed_postings(1, later, 0, 10) == [20]
+
+
 async def test_tenants_share_nothing(store: Store) -> None:
     mine = shown(1)
     said = claims(mine.identity.origin_id, tenant_id=2)

@@ -21,6 +21,7 @@ from nearcast_store.log.suspicion import ALONE_AFTER
 from nearcast_store.log.upkeep import RedisLogUpkeep
 from nearcast_store.redis_client import open_client, run
 from tests.acceptedevents import entry
+from tests.gateways import eventually
 
 TENANT = 5
 STREAM = redis_keys.log(TENANT, 0)
@@ -145,12 +146,62 @@ async def test_a_redis_that_is_told_to_write_each_second_is_taken_back(
             await log.append(entry(TENANT))
 
 
-async def test_where_each_write_is_synced_nobody_waits_for_it(own_server: str, own_client: Redis) -> None:
+async def refused(log: RedisEventLog) -> bool:
+    """Whether the log takes nothing."""
+    try:
+        await log.append(entry(TENANT))
+    except LogUnavailableError:
+        return True
+    return False
+
+
+@pytest.mark.parametrize(("setting", "good"), [("appendonly", "yes"), ("appendfsync", "everysec")])
+async def test_a_running_redis_that_is_told_to_keep_less_is_refused_from_the_next_append(
+    own_server: str, own_client: Redis, setting: str, good: str
+) -> None:
+    await own_client.config_set("appendonly", "yes")
+    async with opened_log(own_server) as log:
+        assert await log.append(entry(TENANT)) is Durability.EVERYSEC
+        await own_client.config_set(setting, "no")
+        with pytest.raises(LogUnavailableError, match="reaches durability memory"):
+            await log.append(entry(TENANT))
+        length = await own_client.xlen(STREAM)
+        assert await refused(log)
+        assert await own_client.xlen(STREAM) == length  # by now it is known before anything is appended
+        await own_client.config_set(setting, good)
+        assert await log.append(entry(TENANT)) is Durability.EVERYSEC
+
+
+async def test_a_running_redis_that_syncs_no_longer_by_itself_is_waited_for(
+    own_server: str, own_client: Redis
+) -> None:
+    """Every second is late, but each append that is answered is on the disk; never is never answered."""
     await own_client.config_set("appendonly", "yes")
     await own_client.config_set("appendfsync", "always")
     async with opened_log(own_server, Durability.FSYNC) as log:
         assert await log.append(entry(TENANT)) is Durability.FSYNC
-    assert "cmdstat_waitaof" not in await own_client.info("commandstats")
+        await own_client.config_set("appendfsync", "everysec")
+        assert await log.append(entry(TENANT)) is Durability.FSYNC
+        synced = await own_client.info("commandstats")
+        assert synced["cmdstat_waitaof"]["calls"] >= 2
+        await own_client.config_set("appendfsync", "no")
+        with pytest.raises(LogUnavailableError, match="did not write to disk in time"):
+            await log.append(entry(TENANT))
+        await own_client.config_set("appendonly", "no")
+        assert await refused(log)
+
+
+async def test_a_redis_that_cannot_wait_is_asked_for_its_settings_each_time(
+    own_server: str, own_client: Redis
+) -> None:
+    await own_client.config_set("appendonly", "yes")
+    await own_client.config_set("appendfsync", "always")
+    await run(own_client, "ACL", "SETUSER", "bob", "on", ">pw", "~*", "+@all", "-waitaof")
+    async with opened_log(own_server.replace("unix://", "unix://bob:pw@"), Durability.FSYNC) as log:
+        assert await log.append(entry(TENANT)) is Durability.FSYNC
+        await own_client.config_set("appendfsync", "everysec")
+        with pytest.raises(LogUnavailableError, match="reaches durability everysec, asked is fsync"):
+            await log.append(entry(TENANT))
 
 
 async def test_without_settings_to_read_the_disk_is_found_out_otherwise(
@@ -164,6 +215,11 @@ async def test_without_settings_to_read_the_disk_is_found_out_otherwise(
     await own_client.config_set("appendonly", "yes")
     async with opened_log(hidden) as log:
         assert await log.append(entry(TENANT)) is Durability.EVERYSEC
+        probes = (await own_client.info("commandstats"))["cmdstat_waitaof"]["calls"]
+        await asyncio.gather(*[log.append(entry(TENANT)) for _ in range(20)])
+        assert (await own_client.info("commandstats"))["cmdstat_waitaof"]["calls"] <= probes + 1
+        await own_client.config_set("appendonly", "no")
+        await eventually(lambda: refused(log), 10.0)
 
 
 async def test_appends_at_one_time_go_in_few_writes(log: RedisEventLog, client: Redis) -> None:
@@ -366,16 +422,30 @@ async def test_nothing_is_forgotten_before_every_group_finished_it(client: Redis
     assert await upkeep.trim([TENANT], keep_s=0.0) == 1
     assert await held(client) == ["2000-0", "3000-0", "4000-0"]
     await source.ends.acknowledge(records)
-    assert await upkeep.trim([TENANT], keep_s=0.0) == 1
-    assert await held(client) == ["3000-0", "4000-0"]
+    assert await upkeep.trim([TENANT], keep_s=0.0) == 2
+    assert await held(client) == ["4000-0"]  # which the other group has not read
 
 
 async def test_what_is_finished_is_kept_for_a_while(client: Redis) -> None:
-    source = Source(client)
-    await add(client, "1000-0", "60999-0", "61000-0", "91000-0")
+    source, upkeep = Source(client), RedisLogUpkeep(client, 1)
+    await add(client, "1000-0", "60999-0", "61000-0", "90999-0")
     await source.ends.acknowledge(await source.read())
-    assert await RedisLogUpkeep(client, 1).trim([TENANT], keep_s=30.0) == 2
-    assert await held(client) == ["61000-0", "91000-0"]
+    await add(client, "91000-0")
+    assert await upkeep.trim([TENANT], keep_s=30.0) == 2
+    assert await held(client) == ["61000-0", "90999-0", "91000-0"]
+
+
+async def test_a_log_that_nothing_more_comes_to_is_emptied_in_time(client: Redis) -> None:
+    source, upkeep = Source(client), RedisLogUpkeep(client, 1)
+    seconds, _ = await client.time()
+    old, recent = f"{(seconds - 100) * 1000}-0", f"{(seconds - 20) * 1000}-0"
+    await add(client, old, recent)
+    assert await upkeep.oldest_s([TENANT]) == seconds - 100
+    await source.ends.acknowledge(await source.read())
+    assert await upkeep.trim([TENANT], keep_s=60.0) == 1
+    assert await held(client) == [recent]
+    assert await upkeep.oldest_s([TENANT, 6]) == seconds - 20
+    assert await upkeep.oldest_s([6]) is None
 
 
 async def test_the_state_of_a_stream_can_be_asked(client: Redis) -> None:

@@ -3,12 +3,12 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, TypeAlias
 
 import asyncpg
 import pytest
+from msgspec.structs import replace
 
 from nearcast_ledger.event import AcceptedEvent, Durability, Unlearned
 from nearcast_ledger.kinds import IMPRESSION, VIEW
@@ -34,6 +34,15 @@ if TYPE_CHECKING:
 
 TODAY = date(2026, 9, 21)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+TAKING_PARTITIONS_AWAY = """
+create function take_away() returns event_trigger language plpgsql as $$
+begin
+    if exists (select from pg_inherits where inhrelid = to_regclass('events_20260921')) then
+        drop table events_20260921;
+    end if;
+end $$;
+create event trigger take_away on ddl_command_end when tag in ('ALTER TABLE') execute function take_away();
+"""
 EVERY_COLUMN = {
     "tenant_id": 1,
     "identity_day": TODAY,
@@ -60,9 +69,12 @@ EVERY_COLUMN = {
     "session_id": "session",
     "value": 9.5,
     "properties": '{"a": 1}',
+    "dwell_ms": 1500,
     "durability": 3,
     "gateway_id": "gateway-9",
+    "rewards_feed": False,
 }
+POSITION = "tenant_id, shard, last_entry_id, accepted_count, counted_count, duplicate_count, dead_count"
 
 # The hour of a UUIDv7, from its text.
 HOUR = "(('x' || lpad(left(replace(origin_id::text, '-', ''), 12), 16, '0'))::bit(64)::bigint / 3600000)::int"
@@ -234,6 +246,26 @@ async def test_what_is_asked_often_is_never_looked_for_in_all_counts(outsider: "
         assert "item_counts_changed" in await plan_of(outsider, name, 1, 10_000, horizon, *after)
 
 
+@pytest.mark.parametrize("order", [1, -1])
+async def test_the_longest_dwell_stands_in_whatever_order_and_counts_nothing(
+    store: PostgresCountStore, outsider: "Outsider", order: int
+) -> None:
+    seen = shown(1)
+    reports = [
+        row(AcceptedEvent(IMPRESSION, trust, seen.event.claims, dwell_ms=dwell_ms), implied=implied)
+        for trust, dwell_ms, implied in (
+            (Unlearned.LEARNED, None, True),
+            (Unlearned.TOKEN_EXPIRED, 2000, False),
+            (Unlearned.LEARNED, 0, False),
+            (Unlearned.LEARNED, 1999, False),
+        )
+    ]
+    for report in reports[::order]:
+        await store.fold(Batch([report]))
+    assert await outsider.fetchval("select dwell_ms from events") == 2000
+    assert await store.totals(1) == {IMPRESSION: 1}
+
+
 async def test_every_column_is_kept(store: PostgresCountStore, outsider: "Outsider") -> None:
     request_id, event_id = (uuid7(random.Random(n), MIDNIGHT_MS + n) for n in (1, 2))
     decided = claims(
@@ -261,6 +293,7 @@ async def test_every_column_is_kept(store: PostgresCountStore, outsider: "Outsid
         1_234_567_890_123_456,
         9.5,
         b'{"a": 1}',
+        1500,
     )
     kept = replace(row(event), durability=Durability.FSYNC, gateway_id="gateway-9")
     await store.fold(Batch([kept]))
@@ -332,6 +365,16 @@ async def test_a_missing_partition_is_made(store: PostgresCountStore, outsider: 
     assert [name for (name,) in names] == ["events_20260921", "events_20260922"]
 
 
+async def test_a_partition_that_goes_again_at_once_is_never_held_against_an_event(
+    store: PostgresCountStore, outsider: "Outsider"
+) -> None:
+    await outsider.execute(TAKING_PARTITIONS_AWAY)
+    with pytest.raises(StoreUnavailableError, match="has gone again"):
+        await store.fold(Batch([shown(1)]))
+    await outsider.execute("drop event trigger take_away")
+    assert await store.fold(Batch([shown(1)])) == FoldResult(1, 0, 0)
+
+
 async def test_no_partition_is_made_for_a_day_that_no_gateway_accepts(
     store: PostgresCountStore, outsider: "Outsider"
 ) -> None:
@@ -357,16 +400,6 @@ async def test_partitions_are_made_ahead_by_several_at_once_while_folding_goes_o
     await assert_recount_agrees(outsider)
 
 
-async def test_partitions_before_a_day_are_dropped_and_counts_stay(
-    pool: Pool, store: PostgresCountStore, outsider: "Outsider"
-) -> None:
-    await store.fold(Batch([shown(1), shown(2, hour=24)]))
-    assert await Partitions(pool).drop_before(TODAY) == []
-    assert await Partitions(pool).drop_before(TODAY + timedelta(1)) == [TODAY]
-    assert await outsider.fetchval("select count(*) from events") == 1
-    assert await store.totals(1) == {IMPRESSION: 2}
-
-
 async def test_progress_balances_what_was_accepted(store: PostgresCountStore, outsider: "Outsider") -> None:
     """Accepted = counted + duplicate + dead, per shard, however entries are handed out again."""
     one, two = replace(shown(1), shard=1), replace(shown(2), shard=2)
@@ -378,7 +411,7 @@ async def test_progress_balances_what_was_accepted(store: PostgresCountStore, ou
     for _ in range(2):
         assert (await store.fold(batch)).dead == 1
     await store.fold(Batch([], (), [ShardProgress(1, 1, "9-12", 0), ShardProgress(1, 2, "9-99", 0)]))
-    rows = await outsider.fetch("select * from log_positions order by shard")
+    rows = await outsider.fetch(f"select {POSITION} from log_positions order by shard")
     assert [tuple(each) for each in rows] == [(1, 1, "9-12", 2, 1, 1, 0), (1, 2, "10-0", 4, 1, 1, 2)]
     letters = await outsider.fetch(
         "select shard, entry_id, event_index, reason, detail, entry from dead_letters"
@@ -393,7 +426,7 @@ async def test_rows_folded_before_their_progress_balance_too(
     await store.fold(Batch([one]))
     await store.fold(Batch([two]))
     await store.fold(Batch([], (), [ShardProgress(1, 3, "7-0", 3)]))
-    (position,) = await outsider.fetch("select * from log_positions")
+    (position,) = await outsider.fetch(f"select {POSITION} from log_positions")
     assert tuple(position) == (1, 3, "7-0", 3, 2, 1, 0)
 
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -13,16 +14,19 @@ from redis.asyncio import Redis as RedisClient
 
 from nearcast_catalogue.item import Item, Place
 from nearcast_catalogue.posting import ItemId
-from nearcast_config.process import Keeper, Log, Postgres, ProcessConfig, Redis
+from nearcast_config.process import Keeper, Log, Postgres, Preflight, ProcessConfig, Redis
 from nearcast_geo.point import Point
-from nearcast_ledger.event import Durability
+from nearcast_ledger.event import AcceptedEvent, Durability, Entry
 from nearcast_ledger.kinds import IMPRESSION, VIEW
 from nearcast_statskeeper.app import run_keeper, run_rebuild
+from nearcast_statskeeper.faults import LAST_US
 from nearcast_store import redis_keys
 from nearcast_store.catalog.postgres import PostgresCatalogStore
 from nearcast_store.connection import RedisConnection
+from nearcast_store.counting.partitions import Partitions
 from nearcast_store.counting.postgres import PostgresCountStore
 from nearcast_store.index.redis import RedisGeoIndex
+from nearcast_store.log.codec import encode_entry
 from nearcast_store.log.redis import RedisEventLog
 from nearcast_store.policies.postgres import PostgresPolicyStore
 from nearcast_store.postgres import Pool, open_pool
@@ -31,10 +35,25 @@ from nearcast_store.tenants.postgres import PostgresTenantStore
 from nearcast_telemetry.endpoint import EndpointError
 from tests.gateways import eventually
 from tests.integration.keeper_lines import Line, postgres_line, redis_line
-from tests.unit.statskeeper.entries import entry, impression, view
+from tests.unit.statskeeper import entries
+from tests.unit.statskeeper.entries import claims, learned, uuid7
 
 HERE = Point(59.91, 10.75)
 TIMEOUT_S = 20.0
+# A keeper drops days that are long past.
+NOW_S = time.time()
+
+
+def entry(*events: AcceptedEvent) -> Entry:
+    return entries.entry(*events, at_s=NOW_S)
+
+
+def impression(request: int) -> AcceptedEvent:
+    return learned(IMPRESSION, claims=claims(request, request_id=uuid7(request, NOW_S - 60)))
+
+
+def view(request: int) -> AcceptedEvent:
+    return learned(VIEW, claims=claims(request, request_id=uuid7(request, NOW_S - 60)))
 
 
 @dataclass(slots=True)
@@ -84,6 +103,14 @@ class House:
         counts = PostgresCountStore(self.pool)
         await eventually(lambda: counts.totals(self.tenant_id), TIMEOUT_S, lambda found: found == wanted)
 
+    async def buried(self, *expected: tuple[str, bytes]) -> None:
+        async def letters() -> list[tuple[object, ...]]:
+            async with self.pool.connection() as connection:
+                found = await connection.fetch("select reason, entry from dead_letters")
+                return [tuple(letter) for letter in found]
+
+        await eventually(letters, TIMEOUT_S, lambda found: found == list(expected))
+
     async def keys(self) -> set[str]:
         return {key.decode() async for key in self.client.scan_iter(f"nearcast:{{t{self.tenant_id}}}:*")}
 
@@ -105,6 +132,7 @@ async def house(database: str, redis_url: str, lines_directory: Path) -> AsyncIt
         redis=Redis(geo_url=url),
         log=Log(shards=2, durability="memory"),
         keeper=Keeper(metrics_port=0, relay_interval_s=0.02, sweep_interval_s=0.1, claim_idle_s=1.0),
+        preflight=Preflight(enforce=False),  # the tests' Postgres is quick, not safe
     )
     async with AsyncExitStack() as stack:
         pool = await open_pool(database, 2, 5.0)
@@ -214,13 +242,26 @@ async def test_poison_in_the_log_stops_nothing(house: House) -> None:
         await house.client.xadd(redis_keys.log(house.tenant_id, 0), {"e": b"\xff\xff"})
         await house.log.append(entry(impression(1)))
         await house.counts(impressions=1)
+        await house.buried(("UNDECODABLE", b"\xff\xff"))
 
-        async def buried() -> list[tuple[object, ...]]:
-            async with house.pool.connection() as connection:
-                letters = await connection.fetch("select reason, entry from dead_letters")
-                return [tuple(letter) for letter in letters]
 
-        await eventually(buried, TIMEOUT_S, lambda found: found == [("UNDECODABLE", b"\xff\xff")])
+@pytest.mark.parametrize("reason", ["TIME_RANGE", "UNFORESEEN"])
+async def test_an_entry_of_the_end_of_time_stops_nothing(
+    house: House, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Days are reckoned from it, and there are none after it: foreseen, and as if it had not been."""
+    end_s = LAST_US / 1e6 - 3600
+    if reason == "UNFORESEEN":
+        monkeypatch.setattr("nearcast_statskeeper.faults.LAST_RECEIVED_US", LAST_US)
+    late = learned(IMPRESSION, claims=claims(7, request_id=uuid7(7, end_s)))
+    forged = encode_entry(entries.entry(late, at_s=end_s))
+    async with house.keeper() as ready:
+        await asyncio.wait_for(ready.wait(), TIMEOUT_S)
+        for shard in (0, 1):
+            await house.client.xadd(redis_keys.log(house.tenant_id, shard), {"e": forged})
+            await house.log.append(entry(impression(shard + 1)))
+        await house.counts(impressions=2)
+        await house.buried((reason, forged), (reason, forged))
 
 
 async def test_it_starts_before_postgres_and_redis_do(house: House) -> None:
@@ -271,6 +312,26 @@ async def test_it_publishes_an_epoch_gives_signs_of_life_and_says_that_it_is_rea
     assert before <= beat.fresh_at <= beat.beat_at <= time.time()
 
 
+async def test_it_sums_the_hours_of_a_day_that_is_long_past(house: House) -> None:
+    async def hours() -> list[tuple[int, int]]:
+        async with house.pool.connection() as connection:
+            found = await connection.fetch("select bucket % 24, count from item_counts where count > 0")
+            return [tuple(row) for row in found]
+
+    day = datetime.now(UTC).date() - timedelta(30)
+    first = (day - date(1970, 1, 1)).days * 24
+    await Partitions(house.pool).ensure([day])
+    async with house.pool.connection() as connection:
+        await connection.execute(
+            "insert into item_counts select $1, 10, 0, 1, $2 + hour, 1, 2, false, 3"
+            " from generate_series(0, 23) hour",
+            house.tenant_id,
+            first,
+        )
+    async with house.keeper():
+        await eventually(hours, TIMEOUT_S, lambda found: found == [(12, 72)])
+
+
 async def test_it_stops_at_once_while_everything_is_away(house: House) -> None:
     await house.postgres.cut()
     await house.redis.cut()
@@ -300,3 +361,26 @@ async def test_a_port_in_use_stops_the_start_and_is_named(house: House) -> None:
         await run_keeper(config, asyncio.Event())
     server.close()
     await server.wait_closed()
+
+
+async def test_an_item_of_another_version_keeps_no_other_tenant_waiting(house: House) -> None:
+    """The unreadable one stays where it is until a keeper that can read it comes."""
+    other = await PostgresTenantStore(house.pool).ensure_tenant("other", "Other")
+    await PostgresCatalogStore(house.pool).upsert(
+        other, [Item(ItemId("strange"), (Place(HERE.lat, HERE.lon),))], time.time()
+    )
+    async with house.pool.connection() as connection:
+        await connection.execute('update items set body = \'{"of": "tomorrow"}\'')
+    async with house.keeper() as ready:
+        await ready.wait()
+        await house.write("a", "b")
+        await house.shows("a", "b")
+    assert not (await house.index.near(other, HERE, 1000, 100)).hits
+
+
+async def test_what_was_acknowledged_to_a_tenant_is_counted_though_it_is_suspended(house: House) -> None:
+    await house.log.append(entry(impression(1), view(1)))
+    async with house.pool.connection() as connection:
+        await connection.execute("update tenants set suspended_at = now()")
+    async with house.keeper():
+        await house.counts(impressions=1, views=1)

@@ -125,3 +125,15 @@ async def test_a_lease_ends_with_its_connection(database: str) -> None:
     assert again is not None
     await again.release()
     await lease.release()
+
+
+async def test_what_is_committed_is_on_disk_whatever_the_role_is_set_to(database: str) -> None:
+    owner = await asyncpg.connect(database)
+    name = await owner.fetchval("select current_database()")
+    for set_to, runs_with in (("off", "on"), ("remote_apply", "remote_apply")):
+        await owner.execute(f'alter database "{name}" set synchronous_commit = {set_to}')
+        pool = await open_pool(database, size=1, timeout_s=5.0)
+        async with pool.transaction() as connection:
+            assert await connection.fetchval("show synchronous_commit") == runs_with
+        await pool.close()
+    await owner.close()

@@ -16,6 +16,8 @@ async def test_every_query_can_be_prepared(database: str) -> None:
     connection = await asyncpg.connect(database)
     try:
         await connection.execute(queries("events")["create_staged_events"])
+        for table in ("item_corrections", "total_differences", "total_corrections", "wrong_trials"):
+            await connection.execute(queries("rebuild")[f"create_{table}"])
         for noun, name in NAMED:
             try:
                 await connection.prepare(queries(noun)[name])

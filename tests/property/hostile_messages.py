@@ -76,6 +76,12 @@ def wild_integers(bits: int) -> st.SearchStrategy[int]:
     return st.one_of(st.sampled_from([end for end in ends if low <= end <= high]), st.integers(low, high))
 
 
+def wild_sizes(bits: int) -> st.SearchStrategy[int]:
+    """The same of an unsigned type."""
+    ends = [0, 1, 10**9, 2 ** (bits - 1) - 1, 2 ** (bits - 1), 2**bits - 1]
+    return st.one_of(st.sampled_from(ends), st.integers(0, 2**bits - 1))
+
+
 @dataclass(frozen=True)
 class Maker:
     """Fills messages. `known` holds texts that mean something to the server, by the name of their field."""
@@ -129,18 +135,22 @@ class Maker:
         return self.draw(st.integers(0, 99)) < self.wildness
 
 
+_WILD: Mapping[int, st.SearchStrategy[Any]] = {
+    FieldDescriptor.CPPTYPE_DOUBLE: wild_doubles,
+    FieldDescriptor.CPPTYPE_INT32: wild_integers(32),
+    FieldDescriptor.CPPTYPE_ENUM: wild_integers(32),
+    FieldDescriptor.CPPTYPE_INT64: wild_integers(64),
+    FieldDescriptor.CPPTYPE_UINT32: wild_sizes(32),
+    FieldDescriptor.CPPTYPE_UINT64: wild_sizes(64),
+    FieldDescriptor.CPPTYPE_BOOL: st.booleans(),
+    FieldDescriptor.CPPTYPE_STRING: wild_texts,
+}
+
+
 def _wild(field: FieldDescriptor) -> st.SearchStrategy[Any]:
-    match field.cpp_type:
-        case FieldDescriptor.CPPTYPE_DOUBLE:
-            return wild_doubles
-        case FieldDescriptor.CPPTYPE_INT32 | FieldDescriptor.CPPTYPE_ENUM:
-            return wild_integers(32)
-        case FieldDescriptor.CPPTYPE_INT64:
-            return wild_integers(64)
-        case FieldDescriptor.CPPTYPE_BOOL:
-            return st.booleans()
-        case _:
-            return wild_texts
+    if field.type == FieldDescriptor.TYPE_BYTES:
+        return st.one_of(st.binary(max_size=40), st.just(b"\xff" * 1000))
+    return _WILD[field.cpp_type]
 
 
 def _tame(field: FieldDescriptor) -> st.SearchStrategy[Any]:
@@ -149,6 +159,8 @@ def _tame(field: FieldDescriptor) -> st.SearchStrategy[Any]:
     if named is not None and parent is not None and not parent.GetOptions().map_entry:
         return named
     match field.cpp_type:
+        case FieldDescriptor.CPPTYPE_STRING if field.type == FieldDescriptor.TYPE_BYTES:
+            return st.binary(min_size=1, max_size=2)
         case FieldDescriptor.CPPTYPE_STRING:
             return _TAME_TEXTS
         case FieldDescriptor.CPPTYPE_BOOL:

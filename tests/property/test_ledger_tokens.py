@@ -6,13 +6,16 @@ from uuid import UUID
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from nearcast_ledger.claims import Claims
 from nearcast_ledger.keyring import Keyring, SigningKey
 from nearcast_ledger.nearbycursor import NearbyCursor, NearbyCursors
 from nearcast_ledger.pagetoken import PageToken, PageTokens
+from nearcast_ledger.postings import unpack_postings
 from nearcast_ledger.rewardtoken import RewardTokens
 from nearcast_ledger.sealing import TokenInvalidError
+from nearcast_ledger.seen import bitmap_of, places_in
 from nearcast_ledger.sessiontoken import SessionToken, SessionTokens
 
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
@@ -80,6 +83,36 @@ def test_claims_come_back_as_signed(value: Claims) -> None:
 
 
 @settings(deadline=None)
+@given(claims, st.lists(bigints, min_size=1, max_size=200))
+def test_a_slate_says_what_the_tokens_of_its_items_say(value: Claims, postings: list[int]) -> None:
+    first = replace(value, posting=postings[0])
+    single = [
+        REWARDS.verify(
+            REWARDS.sign(replace(value, posting=posting, position=value.position + place)), value.tenant_id
+        )
+        for place, posting in enumerate(postings)
+    ]
+    assert list(REWARDS.verify_slate(REWARDS.sign_slate(first, postings), value.tenant_id)) == single
+
+
+@given(st.sets(st.integers(0, 199)))
+def test_a_bitmap_gives_back_its_places_in_order(places: set[int]) -> None:
+    assert list(places_in(bitmap_of(places))) == sorted(places)
+
+
+@given(st.binary(max_size=25))
+def test_every_bitmap_is_made_of_its_places(bitmap: bytes) -> None:
+    assert bitmap_of(places_in(bitmap)) == bitmap.rstrip(b"\0")
+
+
+@given(st.binary(max_size=60))
+def test_bytes_that_are_no_postings_are_none(packed: bytes) -> None:
+    postings = unpack_postings(packed)
+    assert all(posting >= 0 for posting in postings)
+    assert len(postings) <= max(len(packed) - 9, 0)
+
+
+@settings(deadline=None)
 @given(session_tokens)
 def test_a_session_comes_back_as_signed(value: SessionToken) -> None:
     assert SESSIONS.verify(SESSIONS.sign(value), value.tenant_id, value.issued_ms) == value
@@ -103,6 +136,12 @@ EXAMPLES: dict[str, tuple[str, Callable[[str], object]]] = {
     "reward": (
         REWARDS.sign(Claims(7, REQUEST, 42, 3, 2, 0.5, 1, 0, 9, 11, False, b"subject1", b"session1")),
         lambda text: REWARDS.verify(text, 7),
+    ),
+    "slate": (
+        REWARDS.sign_slate(
+            Claims(7, REQUEST, 42, 3, 2, 0.5, 1, 0, 9, 11, False, b"subject1", b"session1"), (42, 7, 99)
+        ),
+        lambda text: REWARDS.verify_slate(text, 7),
     ),
     "session": (
         SESSIONS.sign(SessionToken(7, bytes(16), 11, NOW_MS)),

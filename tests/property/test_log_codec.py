@@ -46,6 +46,7 @@ some_event = st.builds(
     occurred_at_us=st.none() | long,
     value=st.none() | finite,
     properties=st.binary(max_size=30),
+    dwell_ms=st.none() | st.integers(0, 2**32 - 1),
 )
 some_entry = st.builds(
     Entry,

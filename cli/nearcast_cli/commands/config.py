@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -95,9 +95,12 @@ def _without_secrets(process: "Struct") -> dict[str, object]:
     from nearcast_config.declaration import settings_of
     from nearcast_telemetry.logs import HIDDEN
 
-    document: dict[str, dict[str, object]] = to_builtins(process)
+    document: dict[str, object] = to_builtins(process)
     for setting in settings_of(type(process)):
-        section, _, name = setting.key.partition(".")
-        if setting.secret and document[section][name]:
-            document[section][name] = HIDDEN
-    return dict(document)
+        *sections, name = setting.key.split(".")
+        table: dict[str, Any] = document
+        for section in sections:
+            table = table[section]
+        if setting.secret and table[name]:
+            table[name] = HIDDEN
+    return document

@@ -1,6 +1,5 @@
 """nearcast items: what can be shown, in and out."""
 
-import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -110,30 +109,15 @@ def _show_imported(done: "Imported") -> None:
 def export(file: Path, show_expired: bool, versions: bool, server: Server) -> None:
     """Export items to FILE, or to standard output, as `items import` reads them."""
     from nearcast_cli.calling import Gateway
+    from nearcast_cli.outfile import written
     from nearcast_cli.rows import write_row
 
     count = 0
-    with Gateway(server.find()) as gateway, _written(file) as out:
+    with Gateway(server.find()) as gateway, written(file) as out:
         for item in _all_items(gateway, show_expired):
             out.write(f"{write_row(item, versions)}\n".encode())
             count += 1
     click.echo(f"Exported {count} items.", err=True)
-
-
-@contextmanager
-def _written(file: Path) -> Iterator[IO[bytes]]:
-    """The file appears whole, or not at all."""
-    if str(file) == "-":
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
-        return
-    draft = file.with_name(f"{file.name}.{os.getpid()}.part")
-    try:
-        with draft.open("wb") as out:
-            yield out
-        draft.replace(file)
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def _all_items(gateway: "Gateway", show_expired: bool) -> "Iterator[Item]":

@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 @click.option("--session", default="", metavar="ID", help="The visit: one feed while it lasts.")
 @click.option("--session-token", default="", metavar="TOKEN", help="From the answer before in this visit.")
 @click.option("--scenario", default="", metavar="NAME", help="The surface that asks.")
+@click.option(
+    "--exclude-seen/--include-seen",
+    default=None,
+    help="Leave out what the person has seen lately, or not; unset: as the scenario says.",
+)
 @click.option("--explain", is_flag=True, help="Say why each item stands where it stands.")
 @click.option("--tokens", is_flag=True, help="Print every reward token whole.")
 @client_options
@@ -56,6 +61,7 @@ def _request(options: dict[str, Any]) -> "RecommendRequest":
         scenario=options["scenario"],
         page_token=options["page_token"],
         explain=options["explain"],
+        exclude_seen=options["exclude_seen"],
     )
 
 
@@ -136,6 +142,11 @@ def _hint(response: "RecommendResponse", tokens: bool) -> None:
         click.echo()
         for item in response.items:
             click.echo(f"{item.rank} {item.item_id} {item.reward_token}")
+        last = len(response.items) - 1
+        click.echo(
+            "\nTell in one event what came on screen, here all of it:\n"
+            f"  {command_name()} record impression --slate {response.slate_token} --seen 0-{last}"
+        )
     first = response.items[0]
     click.echo(
         "\nAct on the first one (all tokens: --tokens):\n"

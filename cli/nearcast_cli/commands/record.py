@@ -10,9 +10,10 @@ from nearcast_cli.asking import person_options
 from nearcast_cli.checkout import command_name
 from nearcast_cli.failure import CommandFailedError
 from nearcast_cli.finding import Server, client_options, json_option
+from nearcast_cli.places import Milliseconds, Places
 
 if TYPE_CHECKING:
-    from nearcast.v1.event_pb2 import EventResult, RecordEventsResponse
+    from nearcast.v1.event_pb2 import Event, EventResult, RecordEventsResponse
 
 _SURVIVES = {
     "MEMORY": "kept in memory only",
@@ -25,6 +26,11 @@ _SURVIVES = {
 @click.command("record")
 @click.argument("kind", metavar="KIND")
 @click.option("--token", "tokens", multiple=True, metavar="TOKEN", help="Reward token (repeat for several).")
+@click.option(
+    "--slate", "slate_token", default="", metavar="TOKEN", help="Slate token: all impressions in one."
+)
+@click.option("--seen", type=Places(), metavar="0,1,4", help="With --slate: what came on screen, from 0.")
+@click.option("--dwell-ms", type=Milliseconds(), metavar="MS,MS", help="How long each of them was on screen.")
 @click.option("--event-id", default="", metavar="ID", help="UUIDv7 of the event, kept over retries.")
 @click.option("--item", "item_id", default="", metavar="ID", help="The item, where there is no token.")
 @person_options
@@ -34,7 +40,6 @@ _SURVIVES = {
 @json_option
 def command(
     kind: str,
-    tokens: tuple[str, ...],
     event_id: str,
     server: Server,
     as_json: bool,
@@ -43,18 +48,39 @@ def command(
     """Record that a person saw or did something: impression, view, save, apply or a kind of the policy.
 
     With the reward token of an answer the event is learned from, and counted once however often it is sent.
-    Without one it is stored and not learned from.
+    Without one it is stored and not learned from. With the slate token of an answer one event tells of all
+    its items that came on screen: `record impression --slate TOKEN --seen 0-3`.
     """
-    from nearcast.v1.event_pb2 import Event, RecordEventsRequest
+    from nearcast.v1.event_pb2 import RecordEventsRequest
     from nearcast_cli.calling import Gateway
 
-    if not tokens and not options["item_id"]:
+    _check(options)
+    if not event_id and not options["tokens"] and not options["slate_token"]:
+        event_id = _new_event_id()
+    events = _events(kind, event_id, options)
+    with Gateway(server.find()) as gateway:
+        response = gateway.call(gateway.events.RecordEvents, RecordEventsRequest(events=events))
+    _show(kind, event_id, response, as_json)
+
+
+def _check(options: dict[str, Any]) -> None:
+    if options["slate_token"] and options["tokens"]:
+        raise click.UsageError("--slate and --token do not go together")
+    if options["slate_token"] and options["seen"] is None:
+        raise click.UsageError("Missing option '--seen'; places in the answer from 0, such as 0,1,4 or 0-9")
+    if options["seen"] is not None and not options["slate_token"]:
+        raise click.UsageError("--seen goes with --slate")
+    if not (options["slate_token"] or options["tokens"] or options["item_id"]):
         raise click.UsageError(
             f"Missing option '--token'; every item of `{command_name()} recommend` has one."
         )
-    if not tokens and not event_id:
-        event_id = _new_event_id()
-    events = [
+
+
+def _events(kind: str, event_id: str, options: dict[str, Any]) -> "list[Event]":
+    from nearcast.v1.event_pb2 import Event
+    from nearcast_ledger.seen import bitmap_of
+
+    return [
         Event(
             kind=kind,
             reward_token=token,
@@ -63,12 +89,12 @@ def command(
             person=options["person"],
             session_id=options["session"],
             value=options["value"],
+            slate_token=options["slate_token"],
+            seen=bitmap_of(options["seen"] or ()),
+            dwell_ms=options["dwell_ms"] or (),
         )
-        for token in tokens or ("",)
+        for token in options["tokens"] or ("",)
     ]
-    with Gateway(server.find()) as gateway:
-        response = gateway.call(gateway.events.RecordEvents, RecordEventsRequest(events=events))
-    _show(kind, event_id, response, as_json)
 
 
 def _new_event_id() -> str:
@@ -88,7 +114,7 @@ def _show(kind: str, event_id: str, response: "RecordEventsResponse", as_json: b
         for result in response.results:
             if result.outcome.code == 0:
                 click.echo(f"{kind}: {_fate(result)}; {_SURVIVES.get(durability, durability)}.")
-        if event_id:
+        if event_id and response.results[0].outcome.code == 0:
             click.echo(f"Event id {event_id}: send it again with this id and it counts once.")
     _refuse(response)
 
@@ -99,7 +125,7 @@ def _fate(result: "EventResult") -> str:
     if result.learned:
         return "recorded, will be learned from"
     reason = ErrorReason.Name(result.outcome.reason).removeprefix("ERROR_REASON_")
-    return f"stored, not learned from ({reason}: {result.outcome.message})"
+    return f"{result.outcome.message} ({reason})"
 
 
 def _refuse(response: "RecordEventsResponse") -> None:

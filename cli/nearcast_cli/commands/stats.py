@@ -10,22 +10,39 @@ from nearcast_cli.finding import Server, client_options, json_option
 if TYPE_CHECKING:
     from nearcast.v1.stats_pb2 import GetStatsResponse, ItemStats
 
+_MEASURE = "impression"
+
 
 @click.command("stats")
 @click.argument("item_ids", nargs=-1, metavar="[ITEM_ID]...")
 @click.option("--limit", type=int, default=0, metavar="N", help="How many without ids; 0 = 20.")
+@click.option("--watch", is_flag=True, help="Go on with what changes, until interrupted.")
+@click.option(
+    "--resume", default="", metavar="TOKEN", help="With --watch: what changed since that token first."
+)
 @client_options
 @json_option
 def command(
     item_ids: tuple[str, ...],
     limit: int,
+    watch: bool,
+    resume: str,
     server: Server,
     as_json: bool,
 ) -> None:
     """Counts and posteriors of items, and the share of each feed.
 
     Without ids: the items with the most impressions.
+
+    With --watch the named items, or none, and then every change as it is counted. It comes back by itself
+    when the gateway goes away, and misses nothing. With --json each line is one message, with its resume
+    token.
     """
+    if resume and not watch:
+        raise click.UsageError("--resume goes with --watch")
+    if watch:
+        _watch(item_ids, resume, server, as_json)
+        return
     from nearcast.v1.stats_pb2 import GetStatsRequest
     from nearcast_cli.calling import Gateway
     from nearcast_cli.printing import print_message
@@ -39,14 +56,25 @@ def command(
         _show(response, item_ids)
 
 
+def _watch(item_ids: tuple[str, ...], resume: str, server: Server, as_json: bool) -> None:
+    from nearcast_cli.calling import Gateway
+    from nearcast_cli.following import follow, lines_of
+    from nearcast_cli.printing import print_line
+
+    with Gateway(server.find()) as gateway:
+        for message in follow(gateway, item_ids, resume):
+            if as_json:
+                print_line(message)
+            for line in () if as_json else lines_of(message):
+                click.echo(line)
+
+
 def _show(response: "GetStatsResponse", asked: tuple[str, ...]) -> None:
     from nearcast_cli.printing import print_table
 
-    kinds = [kind.kind for kind in response.items[0].kinds] if response.items else []
     if response.items:
-        rated = [kind for kind in kinds if kind != "impression"]
-        columns = ("title", "id", *(f">{kind}" for kind in kinds), *(f">{kind} rate" for kind in rated))
-        print_table(columns, [_row(item, rated) for item in response.items])
+        counted = [name for kind in response.items[0].kinds for name in _columns(kind.kind)]
+        print_table(("title", "id", ">served", *counted), [_row(item) for item in response.items])
     missing = sorted(set(asked) - {item.item_id for item in response.items})
     if missing:
         click.echo(f"No such item: {', '.join(missing)}")
@@ -74,7 +102,17 @@ def _show(response: "GetStatsResponse", asked: tuple[str, ...]) -> None:
     )
 
 
-def _row(item: "ItemStats", rated: list[str]) -> tuple[str, ...]:
-    rates = {kind.kind: kind.rate for kind in item.kinds}
-    counts = [str(kind.count) for kind in item.kinds]
-    return (item.title, item.item_id, *counts, *(f"{rates.get(kind, 0.0):.2%}" for kind in rated))
+def _columns(kind: str) -> tuple[str, ...]:
+    """An impression is what rates are measured by; it has none."""
+    return (f">{kind}",) if kind == _MEASURE else (f">{kind}", ">rate")
+
+
+def _row(item: "ItemStats") -> tuple[str, ...]:
+    cells = [item.title, item.item_id, str(item.served)]
+    for kind in item.kinds:
+        cells += [str(kind.count)] if kind.kind == _MEASURE else [str(kind.count), _percent(kind.rate)]
+    return tuple(cells)
+
+
+def _percent(rate: float) -> str:
+    return f"{rate:.2%}" if rate < 0.1 else f"{rate:.1%}"

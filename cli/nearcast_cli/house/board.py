@@ -80,14 +80,15 @@ def _headline(figures: Figures, events_per_s: float) -> Text:
 
 def _items(figures: Figures, true_rate: TrueRate | None) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold", title_justify="left")
-    table.add_column("most promising", no_wrap=True, overflow="ellipsis", max_width=44)
+    table.add_column("most promising", max_width=44)
     for name in (*SHOWN_KINDS, "rate"):
         table.add_column(name, justify="right", no_wrap=True)
     if true_rate is not None:
         table.add_column("truth", justify="right", no_wrap=True, style="dim")
     for item in top_items(figures)[:ROWS]:
         counts = {kind.kind: kind.count for kind in item.kinds}
-        cells = [Text(item.title or item.item_id), *(Text(str(counts.get(kind, 0))) for kind in SHOWN_KINDS)]
+        title = Text(item.title or item.item_id, no_wrap=True, overflow="ellipsis")
+        cells = [title, *(Text(str(counts.get(kind, 0))) for kind in SHOWN_KINDS)]
         cells.append(Text(f"{_rated(item).rate:.1%}", style="bold"))
         if true_rate is not None:
             cells.append(Text(f"{true_rate(item.item_id):.1%}"))

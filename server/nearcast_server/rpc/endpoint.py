@@ -2,7 +2,8 @@
 
 It stands where interceptors would: it knows the caller, the deadline and the error table, and lets
 nothing else out. The request is parsed here and not by gRPC, because gRPC answers a malformed one
-with the parser's own words.
+with the parser's own words. It is read here too, as a stream of one message: gRPC would wait for a body
+that never ends, whatever the deadline, and before it is known who sends it.
 """
 
 import asyncio
@@ -10,11 +11,13 @@ import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
+import grpc
 from google.protobuf.message import DecodeError, Message
 
 from nearcast_server.errors import (
+    ExhaustedError,
     FaultError,
     ForbiddenError,
     InvalidRequestError,
@@ -29,7 +32,12 @@ from nearcast_telemetry.logs import logger
 from nearcast_telemetry.metrics import SERVER_CALL_SECONDS, SERVER_INCIDENTS, Metrics
 
 Handle = Callable[[Caller, Any], Awaitable[Message]]
+MOST_MESSAGE_BYTES = 1 << 20
 log = logger("gateway")
+
+
+class GoneError(Exception):
+    """Whoever called does not hear us any more."""
 
 
 class Callers(Protocol):
@@ -96,75 +104,116 @@ class Endpoint:
         deadlines: Deadlines,
         in_flight: InFlight,
         metrics: Metrics,
+        most_bytes: int = MOST_MESSAGE_BYTES,
     ) -> None:
         self._method = method
         self._callers = callers
         self._deadlines = deadlines
         self._in_flight = in_flight
         self._metrics = metrics
+        self._most_bytes = most_bytes
 
-    async def call(self, raw: bytes, context: Any) -> bytes:
+    async def call(self, _requests: Any, context: Any) -> bytes:
         """Answer one call."""
         with self._in_flight:
-            return await self._call(raw, context)
+            return await self._call(context)
 
-    async def _call(self, raw: bytes, context: Any) -> bytes:
+    async def _call(self, context: Any) -> bytes:
         started = perf_counter()
         code = "OK"
         try:
             async with asyncio.timeout(self._deadlines.of(context.time_remaining())):
-                return await self._answer(raw, context)
+                return await self._answer(context)
+        except GoneError:
+            code = "CANCELLED"
+            return b""
         except asyncio.CancelledError:
             code = "CANCELLED"
             if context.cancelled():
                 raise
             # An inner cancellation that escapes would leave the caller without any status.
-            return await self._abort(
-                context,
-                UnavailableError("SERVER_NOT_READY", "the server is stopping; call again", retry_after_s=1.0),
-            )
+            return await abort(context, stopping())
         except Exception as error:  # noqa: BLE001 - the last line of defence
-            refusal = self._refusal(error)
+            refusal = refusal_of(error, self._method.name, self._metrics)
             code = CODES[type(refusal)].name
-            return await self._abort(context, refusal)
+            return await abort(context, refusal)
         finally:
             self._metrics.observe(SERVER_CALL_SECONDS, perf_counter() - started, self._method.name, code)
 
-    async def _answer(self, raw: bytes, context: Any) -> bytes:
+    def handler(self) -> Any:
+        """What gRPC calls."""
+        return grpc.stream_unary_rpc_method_handler(self.call)
+
+    async def _answer(self, context: Any) -> bytes:
         caller = await self._callers.identify(context.invocation_metadata())
-        if caller.role not in self._method.roles:
-            raise ForbiddenError(
-                "INSUFFICIENT_SCOPE",
-                f"a key with role {caller.role} may not call {self._method.name}",
-                metadata={"role": caller.role, "allowed": ",".join(sorted(self._method.roles))},
-            )
-        request = self._method.request_type()
+        check_role(caller, self._method.name, self._method.roles)
         try:
-            request.ParseFromString(raw)
-        except DecodeError:
-            raise InvalidRequestError.of(
-                "", "MALFORMED_MESSAGE", f"the body is no {self._method.request_type.DESCRIPTOR.full_name}"
-            ) from None
+            raw = await context.read()
+        except (grpc.aio.InternalError, grpc.aio.UsageError) as error:
+            raise GoneError from error
+        request = parsed(raw, self._method.request_type, self._most_bytes)
         return (await self._method.handle(caller, request)).SerializeToString()
 
-    def _refusal(self, error: Exception) -> RequestError:
-        if isinstance(error, RequestError):
-            return error
-        unavailable = from_store(error) if isinstance(error, StoreError) else None
-        if unavailable is not None:
-            log.warning("call.store_failed", method=self._method.name, error=error)
-            return unavailable
-        if isinstance(error, TimeoutError):
-            return TooLateError("DEADLINE_EXCEEDED", "the deadline ended before the answer was ready")
-        incident = secrets.token_hex(8)
-        self._metrics.add(SERVER_INCIDENTS)
-        log.error("call.failed", error, method=self._method.name, incident=incident)
-        return FaultError(
-            "INTERNAL", f"a fault of the server, incident {incident}", metadata={"incident": incident}
+
+def parsed(raw: Any, request_type: type[Message], most_bytes: int) -> Message:
+    """The message that the bytes are. Raises ExhaustedError, InvalidRequestError."""
+    if raw is not grpc.aio.EOF and len(raw) > most_bytes:
+        raise ExhaustedError(
+            "MESSAGE_TOO_LARGE",
+            f"the body has {len(raw)} bytes, at most {most_bytes} are taken; send several",
+            metadata={"max": str(most_bytes)},
+        )
+    request = request_type()
+    try:
+        if raw is grpc.aio.EOF:
+            raise DecodeError
+        request.ParseFromString(raw)
+    except DecodeError:
+        raise InvalidRequestError.of(
+            "", "MALFORMED_MESSAGE", f"the body is no {request_type.DESCRIPTOR.full_name}"
+        ) from None
+    return request
+
+
+def check_role(caller: Caller, method: str, roles: frozenset[Role]) -> None:
+    """ForbiddenError when the caller's role may not call the method."""
+    if caller.role not in roles:
+        raise ForbiddenError(
+            "INSUFFICIENT_SCOPE",
+            f"a key with role {caller.role} may not call {method}",
+            metadata={"role": caller.role, "allowed": ",".join(sorted(roles))},
         )
 
-    @staticmethod
-    async def _abort(context: Any, error: RequestError) -> bytes:
-        code, message, details = to_status(error)
-        await context.abort(code, message, (("grpc-status-details-bin", details),))
-        raise AssertionError("abort does not return")
+
+def stopping() -> UnavailableError:
+    """What a caller is told whose call was cut from within."""
+    return UnavailableError("SERVER_NOT_READY", "the server is stopping; call again", retry_after_s=1.0)
+
+
+def refusal_of(error: Exception, method: str, metrics: Metrics) -> RequestError:
+    """What a caller is told of any exception; a fault of ours by its incident id alone."""
+    if isinstance(error, RequestError):
+        return error
+    unavailable = from_store(error) if isinstance(error, StoreError) else None
+    if unavailable is not None:
+        log.warning("call.store_failed", method=method, error=error)
+        return unavailable
+    if isinstance(error, TimeoutError):
+        return TooLateError("DEADLINE_EXCEEDED", "the deadline ended before the answer was ready")
+    incident = secrets.token_hex(8)
+    metrics.add(SERVER_INCIDENTS)
+    log.error("call.failed", error, method=method, incident=incident)
+    return FaultError(
+        "INTERNAL", f"a fault of the server, incident {incident}", metadata={"incident": incident}
+    )
+
+
+async def abort(context: Any, error: RequestError) -> NoReturn:
+    """End the call with the error's status."""
+    code, message, details = to_status(error)
+    trailers: tuple[tuple[str, str | bytes], ...] = (("grpc-status-details-bin", details),)
+    if error.retry_after_s is not None:
+        # What gRPC itself obeys in a client that repeats calls by its service config.
+        trailers += (("grpc-retry-pushback-ms", str(int(error.retry_after_s * 1000))),)
+    await context.abort(code, message, trailers)
+    raise AssertionError("abort does not return")

@@ -1,46 +1,68 @@
 """EventService on the wire."""
 
-import math
+from collections import Counter
+from collections.abc import Sequence
+from functools import partial
+from typing import TypeVar
 
-import msgspec
 from google.protobuf.struct_pb2 import Struct, Value
 
 from nearcast.v1 import event_pb2
 from nearcast_catalogue.checking import Violation
-from nearcast_server.asking import Person
+from nearcast_catalogue.outcomes import refused
+from nearcast_ledger.person import Person
 from nearcast_server.errors import InvalidRequestError
-from nearcast_server.recording import MOST_EVENT_BYTES, MOST_EVENTS, Judged, Recorder, Report
+from nearcast_server.gate import Gate
+from nearcast_server.recording import MOST_EVENTS, Recorded, Recorder
+from nearcast_server.rpc.eventstream import EventStream
 from nearcast_server.rpc.items import to_seconds
 from nearcast_server.rpc.outcomes import to_outcome
 from nearcast_server.rpc.queries import check_batch, to_person
+from nearcast_server.rpc.streaming import Stream
+from nearcast_store.intake.judging import MOST_EVENT_BYTES, Judged, Report
+from nearcast_store.intake.properties import DEEPEST_PROPERTY, MOST_PROPERTIES, encode_properties
 from nearcast_store.tenants.protocol import Caller
-from nearcast_telemetry.metrics import SERVER_EVENTS_ACCEPTED, SERVER_EVENTS_REJECTED, Metrics
+from nearcast_telemetry.logs import logger
+from nearcast_telemetry.metrics import (
+    SERVER_EVENTS_ACCEPTED,
+    SERVER_EVENTS_REJECTED,
+    SERVER_STREAM_BATCHES_REFUSED,
+    Metrics,
+)
 
-MOST_PROPERTIES = 64
-MOST_PROPERTY_KEY_CHARS = 64
-MOST_PROPERTIES_BYTES = 8192
-DEEPEST_PROPERTY = 4
 MOST_ANSWER_BYTES = 65_536
 MOST_MESSAGES = 100
+NOBODY = Person()
+
+Answer = TypeVar("Answer", event_pb2.RecordEventsResponse, event_pb2.BatchAck)
+log = logger("gateway")
 
 
 class EventService:
     """What people saw and did."""
 
-    def __init__(self, recorder: Recorder, metrics: Metrics) -> None:
+    def __init__(self, recorder: Recorder, metrics: Metrics, gate: Gate, window: int = 8) -> None:
         self._recorder = recorder
         self._metrics = metrics
+        self._window = window
+        self._gate = gate
 
     async def RecordEvents(
         self, caller: Caller, request: event_pb2.RecordEventsRequest
     ) -> event_pb2.RecordEventsResponse:
         """Take events, each by itself."""
+        with self._gate.call(caller.tenant_id):
+            return await self._record(caller, request)
+
+    async def _record(
+        self, caller: Caller, request: event_pb2.RecordEventsRequest
+    ) -> event_pb2.RecordEventsResponse:
         check_batch("events", len(request.events), MOST_EVENTS)
-        recorded = await self._recorder.record(
-            caller.tenant_id, [to_report(event) for event in request.events]
-        )
-        for judged in recorded.judged:
-            self._observe(judged)
+        with self._gate.append():
+            recorded = await self._recorder.record(
+                caller.tenant_id, [to_report(event) for event in request.events]
+            )
+        self._observe(recorded.judged)
         answer = event_pb2.RecordEventsResponse(
             results=[
                 event_pb2.EventResult(
@@ -49,18 +71,64 @@ class EventService:
                 )
                 for judged in recorded.judged
             ],
-            durability=f"DURABILITY_{recorded.durability.name if recorded.durability else 'UNSPECIFIED'}",
+            durability=_durability(recorded),
+            advised_events=self._gate.standing.advised_events,
         )
         return _bounded(answer)
 
-    def _observe(self, judged: Judged) -> None:
-        if judged.event is not None:
-            self._metrics.add(SERVER_EVENTS_ACCEPTED, 1, "true" if judged.learned else "false")
-        elif judged.outcome.code != "OK":
-            self._metrics.add(SERVER_EVENTS_REJECTED, 1, judged.outcome.reason)
+    async def StreamEvents(self, caller: Caller, stream: Stream) -> None:
+        """Take events in batches until one side ends the stream."""
+        events = EventStream(
+            stream, partial(self._take, caller.tenant_id), self._window, self._gate, self._metrics
+        )
+        try:
+            with self._gate.stream(caller.tenant_id):
+                await events.run()
+        finally:
+            log.info(
+                "stream.ended",
+                tenant=caller.tenant,
+                client=events.client_name,
+                acknowledged=events.acknowledged,
+                end=stream.ended.value if stream.ended else "",
+            )
+
+    async def _take(self, tenant_id: int, batch: event_pb2.EventBatch) -> event_pb2.BatchAck:
+        try:
+            check_batch("events", len(batch.events), MOST_EVENTS)
+        except InvalidRequestError as error:
+            self._metrics.add(SERVER_STREAM_BATCHES_REFUSED, 1, error.reason)
+            return event_pb2.BatchAck(refusal=to_outcome(refused(error.violations[0])))
+        with self._gate.append():
+            recorded = await self._recorder.record(tenant_id, [to_report(event) for event in batch.events])
+        ack = event_pb2.BatchAck(durability=_durability(recorded))
+        self._observe(recorded.judged)
+        ack.accepted = sum(judged.outcome.code == "OK" for judged in recorded.judged)
+        ack.learned = sum(judged.learned for judged in recorded.judged)
+        for index, judged in enumerate(recorded.judged):
+            if judged.outcome.code != "OK" or judged.outcome.reason not in {"", "TOKEN_MISSING"}:
+                ack.results.add(index=index, outcome=to_outcome(judged.outcome), learned=judged.learned)
+        return _bounded(ack)
+
+    def _observe(self, batch: Sequence[Judged]) -> None:
+        accepted: Counter[bool] = Counter()
+        rejected: Counter[str] = Counter()
+        for judged in batch:
+            if judged.event is not None:
+                accepted[judged.learned] += 1 + len(judged.more)
+            elif judged.outcome.code != "OK":
+                rejected[judged.outcome.reason] += 1
+        for learned, count in accepted.items():
+            self._metrics.add(SERVER_EVENTS_ACCEPTED, count, str(learned).lower())
+        for reason, count in rejected.items():
+            self._metrics.add(SERVER_EVENTS_REJECTED, count, reason)
 
 
-def _bounded(answer: event_pb2.RecordEventsResponse) -> event_pb2.RecordEventsResponse:
+def _durability(recorded: Recorded) -> str:
+    return f"DURABILITY_{recorded.durability.name if recorded.durability else 'UNSPECIFIED'}"
+
+
+def _bounded(answer: Answer) -> Answer:
     """Every code and reason; where words for all are too much for a phone, only the first have any."""
     if answer.ByteSize() > MOST_ANSWER_BYTES:
         for result in answer.results[MOST_MESSAGES:]:
@@ -82,7 +150,7 @@ def to_report(event: event_pb2.Event) -> Report:
         return _report(
             event,
             size,
-            person=to_person("person", event.person),
+            person=to_person("person", event.person) if event.HasField("person") else NOBODY,
             occurred_at_us=None if occurred is None else round(occurred * 1e6),
             properties=_properties(event.properties) if event.HasField("properties") else b"",
         )
@@ -94,7 +162,7 @@ def _report(
     event: event_pb2.Event,
     size: int,
     *,
-    person: Person | None = None,
+    person: Person = NOBODY,
     occurred_at_us: int | None = None,
     properties: bytes = b"",
     problem: Violation | None = None,
@@ -104,13 +172,16 @@ def _report(
         reward_token=event.reward_token,
         event_id=event.event_id,
         item_id=event.item_id,
-        person=person or Person(),
+        person=person,
         session_id=event.session_id,
         occurred_at_us=occurred_at_us,
         value=event.value if event.HasField("value") else None,
         properties=properties,
         size_bytes=size,
         problem=problem,
+        slate_token=event.slate_token,
+        seen=event.seen,
+        dwell_ms=tuple(event.dwell_ms) if event.dwell_ms else (),
     )
 
 
@@ -118,18 +189,15 @@ def _properties(struct: Struct) -> bytes:
     """JSON that Postgres can hold."""
     if len(struct.fields) > MOST_PROPERTIES:
         raise _limit(f"must have at most {MOST_PROPERTIES} entries, got {len(struct.fields)}")
-    text = msgspec.json.encode(_plain(struct, 1))
-    if len(text) > MOST_PROPERTIES_BYTES:
-        raise _limit(f"must have at most {MOST_PROPERTIES_BYTES} bytes as JSON, got {len(text)}")
-    return text
+    encoded = encode_properties(_plain(struct, 1))
+    if isinstance(encoded, Violation):
+        raise InvalidRequestError.of(encoded.field, encoded.reason, encoded.message)
+    return encoded
 
 
 def _plain(struct: Struct, depth: int) -> dict[str, object]:
     if depth > DEEPEST_PROPERTY:
         raise _limit(f"must be nested at most {DEEPEST_PROPERTY} deep")
-    for key in struct.fields:
-        if not 1 <= len(key) <= MOST_PROPERTY_KEY_CHARS or "\0" in key:
-            raise _limit(f"must have keys of 1 to {MOST_PROPERTY_KEY_CHARS} characters without NUL")
     return {key: _value(value, depth) for key, value in struct.fields.items()}
 
 
@@ -142,12 +210,8 @@ def _value(value: Value, depth: int) -> object:
                 raise _limit(f"must be nested at most {DEEPEST_PROPERTY} deep")
             return [_value(entry, depth + 1) for entry in value.list_value.values]
         case "number_value":
-            if not math.isfinite(value.number_value):
-                raise _limit("must hold finite numbers")
             return value.number_value
         case "string_value":
-            if "\0" in value.string_value:
-                raise _limit("must hold text without NUL")
             return value.string_value
         case "bool_value":
             return value.bool_value

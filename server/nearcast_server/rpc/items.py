@@ -6,15 +6,20 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from nearcast.v1 import item_pb2, location_pb2
-from nearcast_catalogue.checking import MAX_INTERVALS, MAX_PLACES, MAX_TAGS, Violation
+from nearcast_catalogue.checking import (
+    FIRST_SECOND,
+    LAST_SECOND,
+    MAX_INTERVALS,
+    MAX_PLACES,
+    MAX_TAGS,
+    Violation,
+)
 from nearcast_catalogue.hours import OpeningInterval, WeeklyHours
 from nearcast_catalogue.item import Item, Place, ServedItem, Tag
 from nearcast_catalogue.posting import ItemId
 from nearcast_geo.point import Point, PointError, normalise
 from nearcast_server.errors import InvalidRequestError
 from nearcast_store.catalog.protocol import StoredItem
-
-_FIRST_SECOND, _LAST_SECOND = -62_135_596_800, 253_402_300_799
 
 
 def to_point(field: str, message: location_pb2.LatLng) -> Point:
@@ -27,12 +32,12 @@ def to_point(field: str, message: location_pb2.LatLng) -> Point:
 
 def to_seconds(field: str, stamp: Timestamp, reason: str = "TIME_RANGE") -> float:
     """Seconds since the Unix epoch, of a time that a calendar has."""
-    if not _FIRST_SECOND <= stamp.seconds <= _LAST_SECOND or not 0 <= stamp.nanos < 10**9:
+    if not FIRST_SECOND <= stamp.seconds <= LAST_SECOND or not 0 <= stamp.nanos < 10**9:
         raise InvalidRequestError.of(
             field, reason, "must lie within the years 1 to 9999, nanos within [0, 999999999]"
         )
     # The last second has fractions that a float of that size rounds into the year 10000.
-    return min(stamp.seconds + stamp.nanos / 1e9, float(_LAST_SECOND))
+    return min(stamp.seconds + stamp.nanos / 1e9, LAST_SECOND)
 
 
 def to_item(message: item_pb2.Item) -> Item:

@@ -3,7 +3,7 @@
 import grpc
 
 from nearcast.v1 import outcome_pb2
-from nearcast_server.outcomes import Outcome
+from nearcast_catalogue.outcomes import Outcome
 
 _ADVICE = {
     "NONE": outcome_pb2.ADVICE_UNSPECIFIED,

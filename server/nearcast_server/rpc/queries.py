@@ -8,7 +8,8 @@ from nearcast.v1 import person_pb2, recommend_pb2
 from nearcast_catalogue.checking import check_id
 from nearcast_catalogue.echo import printable
 from nearcast_catalogue.eligibility import Filter
-from nearcast_server.asking import Area, NearbyQuery, Person, RecommendQuery
+from nearcast_ledger.person import Person
+from nearcast_server.asking import Area, NearbyQuery, RecommendQuery
 from nearcast_server.errors import InvalidRequestError
 from nearcast_server.rpc.items import to_point
 
@@ -35,6 +36,7 @@ def to_recommend(request: recommend_pb2.RecommendRequest) -> RecommendQuery:
         page_token=_token("page_token", request.page_token),
         explain=request.explain,
         canonical=canonical(request),
+        exclude_seen=request.exclude_seen if request.HasField("exclude_seen") else None,
     )
 
 

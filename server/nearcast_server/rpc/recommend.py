@@ -11,6 +11,7 @@ from nearcast_server.listing import Lister
 from nearcast_server.recommending import Placed, Recommender, Slate
 from nearcast_server.rpc.items import Paint, painter
 from nearcast_server.rpc.queries import to_nearby, to_recommend
+from nearcast_server.serving import ServedTally
 from nearcast_store.tenants.protocol import Caller
 from nearcast_telemetry.metrics import (
     SERVER_DEGRADED,
@@ -24,12 +25,18 @@ class RecommendService:
     """What is worth showing near a point."""
 
     def __init__(
-        self, recommender: Recommender, lister: Lister, clock: Callable[[], float], metrics: Metrics
+        self,
+        recommender: Recommender,
+        lister: Lister,
+        clock: Callable[[], float],
+        metrics: Metrics,
+        served: ServedTally,
     ) -> None:
         self._recommender = recommender
         self._lister = lister
         self._clock = clock
         self._metrics = metrics
+        self._served = served
 
     async def Nearby(
         self, caller: Caller, request: recommend_pb2.NearbyRequest
@@ -67,7 +74,7 @@ class RecommendService:
 
     def _answer(self, slate: Slate, paint: Paint) -> recommend_pb2.RecommendResponse:
         view, decision = slate.view, slate.decision
-        reasons = degraded(view, self._clock())
+        reasons = degraded(view, self._clock(), seen_unknown=slate.seen_unknown)
         self._observe(slate, reasons)
         age_s = max(slate.now - view.stats_at, 0.0)
         return recommend_pb2.RecommendResponse(
@@ -95,11 +102,13 @@ class RecommendService:
             degraded_reasons=[f"DEGRADED_REASON_{reason}" for reason in reasons],
             limit_applied=decision.limit,
             truncated=slate.truncated,
+            slate_token=slate.token,
         )
 
     def _observe(self, slate: Slate, reasons: tuple[str, ...]) -> None:
         self._metrics.observe(SERVER_RECOMMEND_CANDIDATES, slate.beliefs.postings.size)
         self._metrics.add(SERVER_SERVED, len(slate.items))
+        self._served.note(slate)
         for reason in reasons:
             self._metrics.add(SERVER_DEGRADED, 1, reason)
 

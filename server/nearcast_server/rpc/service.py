@@ -12,7 +12,9 @@ from nearcast_server.rpc.endpoint import Endpoint, Handle, Method
 from nearcast_server.rpc.event import EventService
 from nearcast_server.rpc.recommend import RecommendService
 from nearcast_server.rpc.stats import StatsService
+from nearcast_server.rpc.streaming import StreamEndpoint, StreamMethod
 from nearcast_store.tenants.protocol import Role
+from nearcast_telemetry.metrics import SERVER_WATCHERS_OPEN
 
 EVERYONE: frozenset[Role] = frozenset(("client", "backend", "operator"))
 BACKENDS: frozenset[Role] = frozenset(("backend", "operator"))
@@ -28,7 +30,7 @@ class Services:
     stats: StatsService
 
 
-def methods(services: Services) -> dict[str, list[Method]]:
+def methods(services: Services) -> dict[str, list[Method | StreamMethod]]:
     """Every RPC of every service, by the service's full name."""
     catalog, recommend, event, stats = services.catalog, services.recommend, services.event, services.stats
     return {
@@ -44,21 +46,25 @@ def methods(services: Services) -> dict[str, list[Method]]:
         ],
         _name(event_pb2, "EventService"): [
             _method(event_pb2.RecordEventsRequest, EVERYONE, event.RecordEvents),
+            StreamMethod("StreamEvents", event_pb2.StreamEventsRequest, EVERYONE, event.StreamEvents),
         ],
         _name(stats_pb2, "StatsService"): [
             _method(stats_pb2.GetStatsRequest, BACKENDS, stats.GetStats),
+            StreamMethod(
+                "WatchStats", stats_pb2.WatchStatsRequest, BACKENDS, stats.WatchStats, SERVER_WATCHERS_OPEN
+            ),
         ],
     }
 
 
 def generic_handlers(
-    by_service: Mapping[str, Sequence[Method]], wrap: Callable[[Method], Endpoint]
+    by_service: Mapping[str, Sequence[Method | StreamMethod]],
+    wrap: Callable[[Method | StreamMethod], Endpoint | StreamEndpoint],
 ) -> list[grpc.GenericRpcHandler]:
     """What gRPC calls: no serialisers, so that bytes come and go as they are."""
     return [
         grpc.method_handlers_generic_handler(
-            service,
-            {method.name: grpc.unary_unary_rpc_method_handler(wrap(method).call) for method in listed},
+            service, {method.name: wrap(method).handler() for method in listed}
         )
         for service, listed in by_service.items()
     ]

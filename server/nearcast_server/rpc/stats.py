@@ -1,47 +1,116 @@
 """StatsService on the wire."""
 
+import asyncio
+from collections.abc import Iterable
+from contextlib import aclosing
+
 from nearcast.v1 import stats_pb2
-from nearcast_server.errors import InvalidRequestError
-from nearcast_server.reporting import MOST_ITEMS, ItemReport, Reporter
+from nearcast_server.reporting import FeedReport, ItemReport, Reporter, check_ids
+from nearcast_server.rpc.eventstream import ENDS
 from nearcast_server.rpc.items import to_stamp
+from nearcast_server.rpc.streaming import Stream
+from nearcast_server.watching import StatsWatch, Update, Watcher, Wish
 from nearcast_store.tenants.protocol import Caller
 
 
 class StatsService:
     """What has been learned."""
 
-    def __init__(self, reporter: Reporter) -> None:
+    def __init__(self, reporter: Reporter, watch: StatsWatch, heartbeat_s: float) -> None:
         self._reporter = reporter
+        self._watch = watch
+        self._heartbeat_s = heartbeat_s
 
     async def GetStats(
         self, caller: Caller, request: stats_pb2.GetStatsRequest
     ) -> stats_pb2.GetStatsResponse:
         """Counts and posteriors of items, and of feeds."""
-        if len(request.item_ids) > MOST_ITEMS:
-            raise InvalidRequestError.of(
-                "item_ids",
-                "LIST_TOO_LONG",
-                f"must hold at most {MOST_ITEMS} entries, got {len(request.item_ids)}",
-            )
+        check_ids(request.item_ids)
         report = await self._reporter.report(caller.tenant_id, list(request.item_ids), request.page_size)
         return stats_pb2.GetStatsResponse(
-            items=[_item(item) for item in report.items],
-            feeds=[
-                stats_pb2.FeedStats(
-                    feed=feed.feed,
-                    trials=feed.trials,
-                    rewards=feed.rewards,
-                    probability=feed.probability,
-                    posterior_a=feed.a,
-                    posterior_b=feed.b,
-                )
-                for feed in report.feeds
-            ],
+            items=_items(report.items),
+            feeds=_feeds(report.feeds),
             policy_revision=report.revision,
             policy_epoch=report.epoch,
             read_at=to_stamp(report.read_at),
             totals=[stats_pb2.KindCount(kind=total.kind, count=total.count) for total in report.totals],
         )
+
+    async def WatchStats(self, caller: Caller, stream: Stream) -> None:
+        """What changes, until the stream ends."""
+        request = await stream.receive()
+        if not isinstance(request, stats_pb2.WatchStatsRequest):
+            return
+        check_ids(request.item_ids)
+        ids = tuple(request.item_ids)
+        wish = Wish(caller.tenant_id, ids, request.snapshot, request.resume_token)
+        with self._watch.follow(wish) as watcher:
+            await watcher.begin()
+            await self._follow(watcher, stream)
+            if stream.ended is not None:
+                last = _message(await watcher.sign_of_life())
+                last.ending = ENDS[stream.ended]
+                await stream.send(last)
+
+    async def _follow(self, watcher: Watcher, stream: Stream) -> None:
+        clock = asyncio.get_running_loop().time
+        silent_since, checked_at = float("-inf"), clock()
+        while stream.ended is None:
+            if await _tell(watcher, stream):
+                silent_since = clock()
+            elif clock() - silent_since >= self._heartbeat_s:
+                await stream.send(_message(await watcher.sign_of_life()))
+                silent_since = clock()
+            if clock() - checked_at >= self._heartbeat_s:
+                await stream.recheck()
+                checked_at = clock()
+            if stream.ended is None:
+                due_at = min(silent_since, checked_at) + self._heartbeat_s
+                await stream.rest(watcher.watch.woken, due_at - clock())
+
+
+async def _tell(watcher: Watcher, stream: Stream) -> bool:
+    """Send what there is to tell, unless the stream has to end before; whether that was anything."""
+    told = False
+    async with aclosing(watcher.updates()) as updates:
+        async for update in updates:
+            await stream.send(_message(update))
+            told = True
+            await stream.rest(watcher.watch.woken, 0.0)
+            if stream.ended is not None:
+                break
+    return told
+
+
+def _message(update: Update) -> stats_pb2.WatchStatsResponse:
+    revision, epoch = update.mark
+    return stats_pb2.WatchStatsResponse(
+        items=_items(update.items),
+        feeds=_feeds(update.feeds),
+        policy_revision=revision,
+        policy_epoch=epoch,
+        read_at=to_stamp(update.read_at),
+        resume_token=update.resume_token,
+        settled=update.settled,
+    )
+
+
+def _feeds(feeds: Iterable[FeedReport]) -> list[stats_pb2.FeedStats]:
+    return [
+        stats_pb2.FeedStats(
+            feed=feed.feed,
+            trials=feed.trials,
+            rewards=feed.rewards,
+            probability=feed.probability,
+            posterior_a=feed.a,
+            posterior_b=feed.b,
+        )
+        for feed in feeds
+    ]
+
+
+def _items(items: Iterable[ItemReport]) -> list[stats_pb2.ItemStats]:
+    return [_item(item) for item in items]
 
 
 def _item(item: ItemReport) -> stats_pb2.ItemStats:
@@ -49,6 +118,7 @@ def _item(item: ItemReport) -> stats_pb2.ItemStats:
         item_id=item.item_id,
         posting=item.posting,
         title=item.title,
+        served=item.served,
         kinds=[
             stats_pb2.KindStats(
                 kind=kind.kind,

@@ -10,6 +10,7 @@ from google.rpc.status_pb2 import Status
 
 from nearcast_catalogue.checking import Violation
 from nearcast_server.errors import (
+    ExhaustedError,
     FaultError,
     ForbiddenError,
     InvalidRequestError,
@@ -18,11 +19,13 @@ from nearcast_server.errors import (
     TooLateError,
     UnauthenticatedError,
     UnavailableError,
+    UnsupportedError,
 )
 from nearcast_store.errors import (
     IndexUnavailableError,
     LogUnavailableError,
     SchemaError,
+    SeenUnavailableError,
     StoreError,
     StoreUnavailableError,
 )
@@ -37,6 +40,8 @@ CODES: dict[type[RequestError], grpc.StatusCode] = {
     UnauthenticatedError: grpc.StatusCode.UNAUTHENTICATED,
     ForbiddenError: grpc.StatusCode.PERMISSION_DENIED,
     NotFoundError: grpc.StatusCode.NOT_FOUND,
+    UnsupportedError: grpc.StatusCode.FAILED_PRECONDITION,
+    ExhaustedError: grpc.StatusCode.RESOURCE_EXHAUSTED,
     UnavailableError: grpc.StatusCode.UNAVAILABLE,
     TooLateError: grpc.StatusCode.DEADLINE_EXCEEDED,
     FaultError: grpc.StatusCode.INTERNAL,
@@ -44,6 +49,7 @@ CODES: dict[type[RequestError], grpc.StatusCode] = {
 
 _STORES: dict[type[StoreError], tuple[str, str]] = {
     StoreUnavailableError: ("STORE_UNAVAILABLE", "the record does not answer; send the same call again"),
+    SeenUnavailableError: ("STORE_UNAVAILABLE", "the record does not answer; send the same call again"),
     SchemaError: ("STORE_UNAVAILABLE", "the record is being upgraded; send the same call again"),
     IndexUnavailableError: (
         "CANDIDATES_UNAVAILABLE",

@@ -1,13 +1,16 @@
 """Rows of `items` and `outbox` as values, and back."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import msgspec
 from asyncpg import Record
 
 from nearcast_catalogue.item import Item, ServedItem
 from nearcast_store.catalog.writing import Kept, body_of
+from nearcast_store.errors import SchemaError
+
+T = TypeVar("T")
 
 _decode_item = msgspec.json.Decoder(Item).decode
 _decode_served = msgspec.json.Decoder(ServedItem).decode
@@ -17,7 +20,7 @@ _encode = msgspec.json.Encoder().encode
 def kept_of(row: Record) -> Kept:
     """One row of `items`."""
     return Kept(
-        _decode_item(row["body"]),
+        _read(_decode_item, row["body"]),
         row["posting"],
         row["version"],
         row["etag"],
@@ -75,7 +78,14 @@ def served_json(served: ServedItem) -> str:
 
 def served_of(text: str | None) -> ServedItem | None:
     """What the outbox carried."""
-    return None if text is None else _decode_served(text)
+    return None if text is None else _read(_decode_served, text)
+
+
+def _read(decode: Callable[[str], T], text: str) -> T:
+    try:
+        return decode(text)
+    except msgspec.MsgspecError as error:
+        raise SchemaError(f"an item was written by another version of nearcast: {error}") from error
 
 
 def _columns(rows: Sequence[tuple[Any, ...]]) -> Sequence[Sequence[Any]]:

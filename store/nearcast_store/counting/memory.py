@@ -13,6 +13,9 @@ from nearcast_store.counting.protocol import (
     FeedCount,
     FoldResult,
     LedgerRow,
+    ShardProgress,
+    Standing,
+    place_in_stream,
 )
 from nearcast_store.counting.tallying import (
     CountKey,
@@ -26,6 +29,7 @@ from nearcast_store.counting.tallying import (
     one_of_each,
     tally_changes,
 )
+from nearcast_store.errors import PositionsLostError
 
 
 class MemoryCountStore:
@@ -39,9 +43,15 @@ class MemoryCountStore:
         self._trials: dict[TrialKey, Trial] = {}
         self._feeds: dict[FeedKey, Tally] = {}
         self._dead: dict[tuple[int, int, str, int], DeadLetter] = {}
+        self._standings: dict[tuple[int, int], Standing] = {}
 
     async def fold(self, batch: Batch) -> FoldResult:
-        """Progress is not kept: nothing outlives the process."""
+        """Of progress only the places are kept."""
+        for hold in batch.holds:
+            if self._standing(hold.tenant_id, hold.shard).generation != hold.generation:
+                raise PositionsLostError(
+                    f"another keeper reads shard {hold.shard} of tenant {hold.tenant_id} now"
+                )
         new = [row for row in one_of_each(batch.rows) if self._is_new(row)]
         self._known |= {row.identity: not row.event.unlearned for row in new}
         self._folds += 1
@@ -50,6 +60,8 @@ class MemoryCountStore:
             counts[key] = (counts.get(key, (0, 0))[0] + count, self._folds)
             counts.move_to_end(key)
         self._learn(find_trials(new))
+        for step in batch.progress:
+            self._move(step)
         for letter in batch.dead:
             self._dead.setdefault(
                 (letter.tenant_id, letter.shard, letter.entry_id, letter.event_index), letter
@@ -73,6 +85,15 @@ class MemoryCountStore:
         rows.sort()
         return Changes(rows[:most], self._folds + 1, complete, len(rows) >= most)
 
+    async def horizon(self) -> int:
+        """The number of the next fold."""
+        return self._folds + 1
+
+    async def changed_postings(self, tenant_id: int, horizon: int, after: int, most: int) -> list[int]:
+        """From what changed, sorted."""
+        changed = {row.posting for row in (await self.changed_since(tenant_id, horizon)).rows}
+        return sorted(posting for posting in changed if posting > after)[:most]
+
     async def feed_counts(self, tenant_id: int) -> list[FeedCount]:
         """Sorted by market, feed and hour."""
         return [
@@ -86,6 +107,13 @@ class MemoryCountStore:
         wanted = set(postings)
         return self._rows(tenant_id, lambda key: key.posting in wanted)
 
+    async def sums_of(self, tenant_id: int, postings: Sequence[int]) -> dict[tuple[int, int], int]:
+        """One look at every count."""
+        sums: Counter[tuple[int, int]] = Counter()
+        for row in await self.counts_of(tenant_id, postings):
+            sums[row.posting, row.kind] += row.count
+        return dict(sums)
+
     async def top_postings(self, tenant_id: int, most: int) -> list[int]:
         """Equal ones by their number."""
         seen = self._sums(self._rows(tenant_id, lambda key: key.kind == IMPRESSION), lambda row: row.posting)
@@ -94,6 +122,26 @@ class MemoryCountStore:
     async def totals(self, tenant_id: int) -> dict[int, int]:
         """Of all postings together."""
         return dict(self._sums(self._rows(tenant_id, lambda _: True), lambda row: row.kind))
+
+    async def standings(self, tenant_ids: Sequence[int]) -> list[Standing]:
+        """Sorted by tenant and shard."""
+        return [standing for shard, standing in sorted(self._standings.items()) if shard[0] in tenant_ids]
+
+    async def take(self, tenant_id: int, shard: int) -> Standing:
+        """Become the one who folds this shard."""
+        before = self._standing(tenant_id, shard)
+        taken = before._replace(generation=before.generation + 1, takes=before.takes + 1)
+        self._standings[tenant_id, shard] = taken
+        return taken
+
+    def _standing(self, tenant_id: int, shard: int) -> Standing:
+        return self._standings.get((tenant_id, shard), Standing(tenant_id, shard, "0", 0, 0))
+
+    def _move(self, step: ShardProgress) -> None:
+        before = self._standing(step.tenant_id, step.shard)
+        last = max(before.last_entry_id, step.last_entry_id, key=place_in_stream)
+        moved = before._replace(last_entry_id=last, takes=0 if step.accepted else before.takes)
+        self._standings[step.tenant_id, step.shard] = moved
 
     def _is_new(self, row: LedgerRow) -> bool:
         learned = self._known.get(row.identity)

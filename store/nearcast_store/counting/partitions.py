@@ -13,7 +13,7 @@ DAYS_AHEAD = 2
 
 
 class Partitions:
-    """Makes and drops them; several processes may do so at once."""
+    """Makes them; several processes may do so at once."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
@@ -22,25 +22,19 @@ class Partitions:
         """Every day that an event accepted today, tomorrow or the day after can belong to."""
         await self.ensure(today + timedelta(days) for days in range(-DAYS_BACK, DAYS_AHEAD + 1))
 
-    async def ensure(self, days: Iterable[date]) -> None:
-        """Make what is missing of these days."""
-        wanted = {_name(day): day for day in days}
+    async def ensure(self, days: Iterable[date]) -> list[date]:
+        """Make what is missing of these days; those that are gone for good, which are not made again."""
+        wanted = {partition_of(day): day for day in days}
         async with self._pool.transaction() as connection:
             missing = wanted.keys() - await _names(connection)
             if not missing:
-                return
+                return []
             await connection.execute(_EVENTS["lock_partitions"])
+            gone = {row["day"] for row in await connection.fetch(_EVENTS["list_gone_days"])}
             for name in sorted(missing - await _names(connection)):
-                await _attach(connection, name, wanted[name])
-
-    async def drop_before(self, day: date) -> list[date]:
-        """Drop whole days before that one, with what makes a repeat known; the days dropped."""
-        async with self._pool.transaction() as connection:
-            await connection.execute(_EVENTS["lock_partitions"])
-            old = sorted(name for name in await _names(connection) if name < _name(day))
-            for name in old:
-                await connection.execute(f"drop table {name}")
-        return [date.fromisoformat(name.removeprefix("events_")) for name in old]
+                if wanted[name] not in gone:
+                    await _attach(connection, name, wanted[name])
+        return sorted(gone & set(wanted.values()))
 
 
 async def _attach(connection: Connection, name: str, day: date) -> None:
@@ -55,5 +49,6 @@ async def _names(connection: Connection) -> set[str]:
     return {row["name"] for row in await connection.fetch(_EVENTS["list_partitions"])}
 
 
-def _name(day: date) -> str:
+def partition_of(day: date) -> str:
+    """Its table."""
     return f"events_{day:%Y%m%d}"

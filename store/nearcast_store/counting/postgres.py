@@ -7,10 +7,13 @@ wait for each other and never deadlock.
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
+from io import BytesIO
 from typing import Any
 
 import asyncpg
 
+from nearcast_faultpoints.arming import Failpoint
+from nearcast_faultpoints.reaching import reach
 from nearcast_ledger.kinds import IMPRESSION
 from nearcast_store.counting.partitions import DAYS_AHEAD, DAYS_BACK, Partitions
 from nearcast_store.counting.protocol import (
@@ -20,21 +23,19 @@ from nearcast_store.counting.protocol import (
     DeadLetter,
     FeedCount,
     FoldResult,
+    Hold,
     LedgerRow,
 )
-from nearcast_store.counting.staging import COLUMNS, records_of
+from nearcast_store.counting.staging import COLUMNS, packed
 from nearcast_store.counting.tallying import (
-    CountKey,
     Trial,
     TrialKey,
-    count_rows,
     find_trials,
     merge,
     one_of_each,
-    sums_of,
     tally_changes,
 )
-from nearcast_store.errors import DataRefusedError
+from nearcast_store.errors import DataRefusedError, PositionsLostError, StoreUnavailableError
 from nearcast_store.postgres import Connection, Pool
 from nearcast_store.queries import queries
 
@@ -42,6 +43,7 @@ _EVENTS = queries("events")
 _COUNTS = queries("counts")
 _TRIALS = queries("trials")
 _LOG = queries("log")
+_COMPACTION = queries("compaction")
 # No count has a key as low as this.
 _BEFORE_ALL = (-1, 0, 0, 0, 0, 0, False)
 
@@ -55,7 +57,7 @@ class PostgresCountStore:
 
     async def fold(self, batch: Batch) -> FoldResult:
         """After StoreUnavailableError the same batch can be folded again: what was stored is known."""
-        if not (batch.rows or batch.dead or batch.progress):
+        if not (batch.rows or batch.dead or batch.progress or batch.holds):
             return FoldResult(0, 0, 0)
         rows = one_of_each(batch.rows)
         try:
@@ -63,8 +65,17 @@ class PostgresCountStore:
         except DataRefusedError as error:
             if not _is_missing_partition(error):
                 raise
-        await self._partitions.ensure(_days_of(rows))
-        return await self._fold(batch, rows)
+        if gone := await self._partitions.ensure(_days_of(rows)):
+            raise DataRefusedError(
+                f"the ledger holds {gone[0]} no more: whether an event of that day was counted cannot be told"
+            )
+        try:
+            return await self._fold(batch, rows)
+        except DataRefusedError as error:
+            if not _is_missing_partition(error):
+                raise
+            # Somebody has dropped it meanwhile, which is no fault of the event.
+            raise StoreUnavailableError("the partition of an event's day has gone again") from error
 
     async def changed_since(
         self, tenant_id: int, horizon: int | None, after: CountRow | None = None, most: int = 10_000
@@ -73,16 +84,31 @@ class PostgresCountStore:
         place = () if after is None else after[:-1]
         async with self._pool.connection() as connection:
             now: int = await connection.fetchval(_COUNTS["read_horizon"])
+            rows: Sequence[Any] = ()
             # A horizon in the future is another server's, or this one's before it was restored.
             complete = horizon is None or horizon > now
+            if not complete:
+                name = "list_more_changed_counts" if place else "list_changed_counts"
+                rows = await connection.fetch(_COUNTS[name], tenant_id, most, horizon, *place)
+                # Asked last: whatever was cleared before the rows were read is known by now.
+                complete = await connection.fetchval(_COMPACTION["is_cleared"], horizon)
             if complete:
                 rows = await connection.fetch(
                     _COUNTS["list_counts"], tenant_id, most, *(place or _BEFORE_ALL)
                 )
-            else:
-                name = "list_more_changed_counts" if place else "list_changed_counts"
-                rows = await connection.fetch(_COUNTS[name], tenant_id, most, horizon, *place)
         return Changes([CountRow(*row) for row in rows], now, complete, len(rows) == most)
+
+    async def horizon(self) -> int:
+        """The oldest transaction that still runs."""
+        async with self._pool.connection() as connection:
+            now: int = await connection.fetchval(_COUNTS["read_horizon"])
+        return now
+
+    async def changed_postings(self, tenant_id: int, horizon: int, after: int, most: int) -> list[int]:
+        """Without counts: those are read when they are told."""
+        async with self._pool.connection() as connection:
+            rows = await connection.fetch(_COUNTS["list_changed_postings"], tenant_id, horizon, after, most)
+        return [row["posting"] for row in rows]
 
     async def feed_counts(self, tenant_id: int) -> list[FeedCount]:
         """Sorted by market, feed and hour."""
@@ -94,6 +120,12 @@ class PostgresCountStore:
         async with self._pool.connection() as connection:
             rows = await connection.fetch(_COUNTS["list_counts_of_postings"], tenant_id, postings)
         return [CountRow(*row) for row in rows]
+
+    async def sums_of(self, tenant_id: int, postings: Sequence[int]) -> dict[tuple[int, int], int]:
+        """Summed by Postgres: an item has many rows."""
+        async with self._pool.connection() as connection:
+            rows = await connection.fetch(_COUNTS["sum_counts_of_postings"], tenant_id, postings)
+        return {(row["posting"], row["kind"]): row["total"] for row in rows}
 
     async def top_postings(self, tenant_id: int, most: int) -> list[int]:
         """Equal ones by their number."""
@@ -110,36 +142,43 @@ class PostgresCountStore:
     async def _fold(self, batch: Batch, rows: Sequence[LedgerRow]) -> FoldResult:
         async with self._pool.transaction() as connection:
             new = await _store(connection, rows) if rows else []
-            if counts := count_rows(new):
-                await _add_counts(connection, counts)
+            if new:
+                await _add_counts(connection)
             if trials := find_trials(new):
                 await _store_trials(connection, trials)
+            await _require_held(connection, batch.holds)
             await _move_positions(connection, batch, new)
             if batch.dead:
                 await _bury(connection, batch.dead)
+            reach(Failpoint.KEEPER_BEFORE_COMMIT, cut=connection.terminate)
         reported = sum(not row.implied for row in batch.rows)
         counted = sum(not row.implied for row in new)
         return FoldResult(counted, reported - counted, len(batch.dead))
 
 
-async def _add_counts(connection: Connection, counts: Mapping[CountKey, int]) -> None:
-    """The counts, and the sums of them that are kept."""
-    postings, kinds = sums_of(counts)
-    tables: tuple[tuple[str, Mapping[Any, int]], ...] = (
-        ("add_counts", counts),
-        ("add_posting_totals", postings),
-        ("add_kind_totals", kinds),
-    )
-    for name, added in tables:
-        rows = _columns((*key, count) for key, count in sorted(added.items()))
-        await connection.execute(_COUNTS[name], *rows)
+async def _add_counts(connection: Connection) -> None:
+    """Of what is staged and new: the counts, and the sums of them that are kept."""
+    for name in ("add_counts", "add_posting_totals", "add_kind_totals"):
+        await connection.execute(_COUNTS[name])
 
 
 async def _store(connection: Connection, rows: Sequence[LedgerRow]) -> list[LedgerRow]:
     """Store what is new, or learned from only now; that."""
     await connection.execute(_EVENTS["create_staged_events"])
-    await connection.copy_records_to_table("staged_events", records=records_of(rows), columns=COLUMNS)
+    await connection.copy_to_table(
+        "staged_events", source=BytesIO(packed(rows)), columns=COLUMNS, format="binary"
+    )
+    reach(Failpoint.KEEPER_AFTER_COPY, cut=connection.terminate)
     known = {row["known_already"] for row in await connection.fetch(_EVENTS["insert_staged_events"])}
+    if known:
+        await connection.execute(_EVENTS["forget_known_events"], sorted(known))
+    longer = [
+        (*row.identity, row.event.dwell_ms)
+        for ordinal, row in enumerate(rows)
+        if row.event.dwell_ms is not None and ordinal in known
+    ]
+    if longer:
+        await connection.execute(_EVENTS["lengthen_dwells"], *_columns(longer))
     return [row for ordinal, row in enumerate(rows) if ordinal not in known] if known else list(rows)
 
 
@@ -178,6 +217,16 @@ async def _add_feed_counts(
     await connection.execute(_TRIALS["add_feed_counts"], *_columns((*key, *tally) for key, tally in tallies))
 
 
+async def _require_held(connection: Connection, holds: Sequence[Hold]) -> None:
+    """Locked until the commit: whoever takes a shard over then sees what was folded here."""
+    if not holds:
+        return
+    held = await connection.fetch(_LOG["lock_held_positions"], *_columns(sorted(holds)))
+    if len(held) < len(holds):
+        lost = sorted({hold[:2] for hold in holds} - {tuple(row) for row in held})
+        raise PositionsLostError(f"another keeper reads shard {lost[0][1]} of tenant {lost[0][0]} now")
+
+
 async def _move_positions(connection: Connection, batch: Batch, new: Iterable[LedgerRow]) -> None:
     counted = Counter((row.identity.tenant_id, row.shard) for row in new if not row.implied)
     dead = Counter((letter.tenant_id, letter.shard) for letter in batch.dead)
@@ -207,7 +256,12 @@ async def _bury(connection: Connection, dead: Iterable[DeadLetter]) -> None:
 
 def _is_missing_partition(error: DataRefusedError) -> bool:
     cause = error.__cause__
-    return isinstance(cause, asyncpg.CheckViolationError) and cause.constraint_name is None
+    # It names the table and no constraint; what a trigger raises names neither.
+    return (
+        isinstance(cause, asyncpg.CheckViolationError)
+        and cause.constraint_name is None
+        and cause.table_name is not None
+    )
 
 
 def _days_of(rows: Iterable[LedgerRow]) -> set[date]:

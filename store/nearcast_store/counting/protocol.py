@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
+from msgspec import Struct
+
 from nearcast_ledger.event import AcceptedEvent, Durability
 from nearcast_ledger.identity import Identity
 
 
-@dataclass(frozen=True, slots=True)
-class LedgerRow:
+class LedgerRow(Struct, frozen=True):
     """One event under its identity, as the ledger keeps it."""
 
     identity: Identity
@@ -44,13 +45,27 @@ class ShardProgress(NamedTuple):
     accepted: int
 
 
+def place_in_stream(entry_id: str) -> tuple[int, ...]:
+    """What compares as the entries of one shard do; ids are numbers joined by dashes."""
+    return tuple(int(part) for part in entry_id.split("-"))
+
+
+class Hold(NamedTuple):
+    """The right to fold one shard of one tenant; whoever takes the shard over raises its generation."""
+
+    tenant_id: int
+    shard: int
+    generation: int
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What one transaction stores and counts."""
+    """What one transaction stores and counts, if it still holds the shards that it must hold."""
 
     rows: Sequence[LedgerRow]
     dead: Sequence[DeadLetter] = ()
     progress: Sequence[ShardProgress] = ()
+    holds: Sequence[Hold] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +75,28 @@ class FoldResult:
     counted: int
     duplicate: int
     dead: int
+
+
+class Standing(NamedTuple):
+    """How far one shard is folded, and how often it was taken since anything of it was finished."""
+
+    tenant_id: int
+    shard: int
+    last_entry_id: str
+    generation: int
+    takes: int
+
+
+class Positions(Protocol):
+    """How far each shard is folded, as the folds themselves commit it. Raises StoreUnavailableError."""
+
+    async def standings(self, tenant_ids: Sequence[int]) -> list[Standing]:
+        """Of every shard of these tenants that was ever taken or folded."""
+        ...
+
+    async def take(self, tenant_id: int, shard: int) -> Standing:
+        """Become the one who folds this shard: whoever held it before can commit nothing more of it."""
+        ...
 
 
 class CountRow(NamedTuple):
@@ -90,7 +127,9 @@ class Changes:
     """Absolute counts of what changed, in the order of their keys, as far as one look goes.
 
     `horizon` is where the next look begins; of a look in several parts, the first part's. `complete`: the
-    look is at everything there is, not only at what changed. `more`: ask again after the last row.
+    look is at everything there is, not only at what changed; when a later part differs from the first in
+    that, what changed can no longer be told, and everything must be read. `more`: ask again after the last
+    row.
     """
 
     rows: Sequence[CountRow]
@@ -99,20 +138,33 @@ class Changes:
     more: bool = field(default=False)
 
 
-class CountStore(Protocol):
+class Ledger(Protocol):
     """Stores each identity once and counts what was new, in one transaction. Raises StoreUnavailableError."""
 
     async def fold(self, batch: Batch) -> FoldResult:
         """Store the rows whose identity is new, count the learned ones among them, move the progress.
 
         A learned row takes the place of one of its identity that was not learned from, and is counted then.
+        Raises PositionsLostError, and nothing has changed then, when a shard is no longer held.
         """
         ...
+
+
+class CountStore(Ledger, Protocol):
+    """The ledger, and what was counted from it. Raises StoreUnavailableError."""
 
     async def changed_since(
         self, tenant_id: int, horizon: int | None, after: CountRow | None = None, most: int = 10_000
     ) -> Changes:
         """Counts that may have changed since that horizon (None: all of them); repeats are harmless."""
+        ...
+
+    async def horizon(self) -> int:
+        """Whatever is not committed yet will count as changed since then."""
+        ...
+
+    async def changed_postings(self, tenant_id: int, horizon: int, after: int, most: int) -> list[int]:
+        """Postings above `after`, in order, whose counts may have changed since that horizon (0: all)."""
         ...
 
     async def feed_counts(self, tenant_id: int) -> list[FeedCount]:
@@ -121,6 +173,10 @@ class CountStore(Protocol):
 
     async def counts_of(self, tenant_id: int, postings: Sequence[int]) -> list[CountRow]:
         """Counts of these postings."""
+        ...
+
+    async def sums_of(self, tenant_id: int, postings: Sequence[int]) -> dict[tuple[int, int], int]:
+        """Counts of these postings, by posting and kind."""
         ...
 
     async def top_postings(self, tenant_id: int, most: int) -> list[int]:

@@ -4,6 +4,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from nearcast_ledger.event import Unlearned
 from nearcast_ledger.identity import Identity
 from nearcast_ledger.kinds import IMPRESSION, position_bucket
@@ -58,53 +60,44 @@ class Tally(NamedTuple):
 
 
 def one_of_each(rows: Iterable[LedgerRow]) -> list[LedgerRow]:
-    """Each identity once: learned before unlearned, reported before implied."""
+    """Each identity once: learned before unlearned, reported before implied, with the longest dwell."""
     chosen: dict[Identity, LedgerRow] = {}
+    dwells: dict[Identity, int] = {}
     for row in rows:
         known = chosen.setdefault(row.identity, row)
         if known is not row and _precedence(row) > _precedence(known):
             chosen[row.identity] = row
+        if row.event.dwell_ms is not None:
+            dwells[row.identity] = max(row.event.dwell_ms, dwells.get(row.identity, 0))
+    for identity, dwell_ms in dwells.items():
+        row = chosen[identity]
+        if row.event.dwell_ms != dwell_ms:
+            chosen[identity] = replace(row, event=replace(row.event, dwell_ms=dwell_ms))
     return list(chosen.values())
 
 
 def count_rows(rows: Iterable[LedgerRow]) -> Counter[CountKey]:
     """How often each kind happened, of rows that are learned from."""
-    counts: Counter[CountKey] = Counter()
-    for row in rows:
-        event = row.event
-        claims = event.claims
-        if event.unlearned or claims is None:
-            continue
-        counts[
-            CountKey(
-                row.identity.tenant_id,
-                claims.posting,
-                claims.market,
-                event.kind,
-                hour_bucket(claims.request_id),
-                position_bucket(claims.position),
-                claims.feed,
-                claims.explore,
-            )
-        ] += 1
-    return counts
-
-
-def sums_of(
-    counts: Mapping[CountKey, int],
-) -> tuple[Counter[tuple[int, int, int]], Counter[tuple[int, int]]]:
-    """What these counts are together by tenant, posting and kind, and by tenant and kind."""
-    postings: Counter[tuple[int, int, int]] = Counter()
-    kinds: Counter[tuple[int, int]] = Counter()
-    for key, count in counts.items():
-        postings[key.tenant_id, key.posting, key.kind] += count
-        kinds[key.tenant_id, key.kind] += count
-    return postings, kinds
+    return Counter(
+        CountKey(
+            row.identity.tenant_id,
+            claims.posting,
+            claims.market,
+            row.event.kind,
+            hour_bucket(claims.request_id),
+            position_bucket(claims.position),
+            claims.feed,
+            claims.explore,
+        )
+        for row in rows
+        if (claims := row.event.claims) is not None and not row.event.unlearned
+    )
 
 
 def find_trials(rows: Iterable[LedgerRow]) -> dict[TrialKey, Trial]:
     """What sessions were shown and did; an exploring answer and one without an epoch are nobody's choice."""
     trials: dict[TrialKey, Trial] = {}
+    shown: tuple[object, ...] = ()
     for row in rows:
         event = row.event
         claims = event.claims
@@ -113,9 +106,19 @@ def find_trials(rows: Iterable[LedgerRow]) -> dict[TrialKey, Trial]:
         rewarded = row.rewards_feed and event.kind != IMPRESSION
         if not rewarded and event.kind != IMPRESSION:
             continue
+        # The items of a slate lie side by side, and all but the first say nothing new.
+        slate = (
+            *(row.identity.tenant_id, claims.request_id, claims.feed),
+            *(claims.session_hash, claims.market, claims.policy_epoch),
+        )
+        if not rewarded and slate == shown:
+            continue
+        shown = slate
         key = TrialKey(row.identity.tenant_id, claims.policy_epoch, claims.session_hash, claims.feed)
         trial = Trial(hour_bucket(claims.request_id), claims.market, rewarded)
-        trials[key] = merge(trials.get(key), trial)
+        known = trials.get(key)
+        if known != trial:
+            trials[key] = merge(known, trial)
     return trials
 
 

@@ -7,8 +7,10 @@ from google.protobuf.message import DecodeError
 from nearcast.log.v1 import entry_pb2
 from nearcast_ledger.claims import Claims
 from nearcast_ledger.event import AcceptedEvent, Durability, Entry, Unlearned
+from nearcast_ledger.requestid import uuid_of
 
 FORMAT = 1
+_UNLEARNED = {reason.value: reason for reason in Unlearned}
 
 
 def encode_entry(entry: Entry) -> bytes:
@@ -68,6 +70,8 @@ def _write_event(wire: entry_pb2.LoggedEvent, event: AcceptedEvent) -> None:
         wire.occurred_at_us = event.occurred_at_us
     if event.value is not None:
         wire.value = event.value
+    if event.dwell_ms is not None:
+        wire.dwell_ms = event.dwell_ms
 
 
 def _write_claims(wire: entry_pb2.Claims, claims: Claims) -> None:
@@ -87,7 +91,9 @@ def _write_claims(wire: entry_pb2.Claims, claims: Claims) -> None:
 
 
 def _plain_event(wire: entry_pb2.LoggedEvent, tenant_id: int) -> AcceptedEvent:
-    unlearned = Unlearned(wire.unlearned_reason)
+    unlearned = _UNLEARNED.get(wire.unlearned_reason)
+    if unlearned is None:
+        raise ValueError(f"unlearned_reason is {wire.unlearned_reason}, which has no meaning")
     if wire.learned is not (unlearned is Unlearned.LEARNED):
         raise ValueError(f"learned is {wire.learned}, and unlearned_reason {wire.unlearned_reason}")
     return AcceptedEvent(
@@ -102,6 +108,7 @@ def _plain_event(wire: entry_pb2.LoggedEvent, tenant_id: int) -> AcceptedEvent:
         occurred_at_us=wire.occurred_at_us if wire.HasField("occurred_at_us") else None,
         value=wire.value if wire.HasField("value") else None,
         properties=wire.properties,
+        dwell_ms=wire.dwell_ms if wire.HasField("dwell_ms") else None,
     )
 
 
@@ -127,7 +134,7 @@ def _plain_claims(wire: entry_pb2.Claims, tenant_id: int) -> Claims:
 def _uuid(name: str, raw: bytes) -> UUID:
     if len(raw) != 16:
         raise ValueError(f"{name} has {len(raw)} bytes, must have 16")
-    return UUID(bytes=raw)
+    return uuid_of(raw)
 
 
 def _hash(name: str, raw: bytes) -> bytes:

@@ -9,7 +9,7 @@ from nearcast_store import redis_keys
 from nearcast_store.connection import Command, RedisConnection, RedisReplyError, Reply
 from nearcast_store.errors import LogUnavailableError, StoreError
 from nearcast_store.log.codec import encode_entry
-from nearcast_store.log.durability import offered_durability, require_durability
+from nearcast_store.log.durability import Proof, find_proof
 from nearcast_telemetry.logs import logger
 
 log = logger("events")
@@ -47,8 +47,9 @@ class RedisEventLog:
         self._wake = asyncio.Event()
         self._writer: asyncio.Task[None] | None = None
         self._open = False
-        self._offered = Durability.MEMORY
-        self._offered_by = -1
+        self._proof: Proof | None = None
+        self._proven_by = -1
+        self._proven_at = 0.0
 
     @property
     def alive(self) -> bool:
@@ -123,25 +124,24 @@ class RedisEventLog:
 
     async def _exchange(self, group: "Sequence[_Append]") -> list[Reply]:
         """Replies to the group once it has survived what was asked for."""
-        offered = await self._offer()
+        proof = self._proof or await find_proof(self._connection, self._durability)
+        self._proof = None  # after a failure the server is looked at before anything is appended to it
+        questions = () if self._proven_lately(proof) else proof.questions
         commands: list[Command] = [("XADD", append.stream, "*", FIELD, append.raw) for append in group]
-        if self._durability is Durability.FSYNC and offered is not Durability.FSYNC:
-            wait_ms = int(self._connection.command_timeout_s * 800)
-            *replies, synced = await self._connection.exchange([*commands, ("WAITAOF", 1, 0, wait_ms)])
-            _require_synced(synced)
-            return replies
-        require_durability(self._durability, offered)
+        commands += questions
         replies = await self._connection.exchange(commands)
-        # Another server may have taken over since it was asked.
-        require_durability(self._durability, await self._offer())
+        replies, proven = replies[: len(group)], replies[len(group) :]
+        if questions:
+            proof.require(proven)
+            self._proven_by, self._proven_at = self._connection.generation, asyncio.get_running_loop().time()
+        elif proof.questions and self._proven_by != self._connection.generation:
+            raise LogUnavailableError("the log's Redis was connected to anew")
+        self._proof = proof
         return replies
 
-    async def _offer(self) -> Durability:
-        """What this very connection's server promises; asked again after each reconnect."""
-        if self._durability is not Durability.MEMORY and self._offered_by != self._connection.generation:
-            self._offered = await offered_durability(self._connection)
-            self._offered_by = self._connection.generation
-        return self._offered
+    def _proven_lately(self, proof: Proof) -> bool:
+        age_s = asyncio.get_running_loop().time() - self._proven_at
+        return self._proven_by == self._connection.generation and age_s < proof.lasts_s
 
 
 class _Append:
@@ -159,10 +159,3 @@ def _fail(appends: "Sequence[_Append] | deque[_Append]", reason: object) -> None
     for append in appends:
         if not append.done.done():
             append.done.set_exception(LogUnavailableError(f"{reason}; {_SEND_AGAIN}"))
-
-
-def _require_synced(reply: Reply) -> None:
-    if isinstance(reply, RedisReplyError):
-        raise LogUnavailableError(f"durability fsync needs appendfsync always or WAITAOF: {reply}")
-    if reply[0] < 1:
-        raise LogUnavailableError("the log's Redis did not write to disk in time")

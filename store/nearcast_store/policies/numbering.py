@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable, Mapping
 
-from nearcast_config.policy import Policy
+from nearcast_config.policy import EXPLORE_FEED, Policy
 from nearcast_ledger.kinds import BUILT_IN_KIND_NUMBERS
 from nearcast_store.policies.protocol import Realm, Revision
 
 Numbers = Mapping[Realm, Mapping[str, int]]
 
-_FIXED: Numbers = {"kind": BUILT_IN_KIND_NUMBERS, "feed": {"explore": 1}, "scenario": {"default": 1}}
+_FIXED: Numbers = {"kind": BUILT_IN_KIND_NUMBERS, "feed": {EXPLORE_FEED: 1}, "scenario": {"default": 1}}
 # Room for kinds that may be built in later.
 _FIRST_FREE: Mapping[Realm, int] = {"kind": 16, "feed": 2, "scenario": 2}
 
@@ -31,7 +31,7 @@ def revision_of(tenant_id: int, number: int, policy: Policy, numbers: Numbers) -
         number,
         policy,
         {slug: kinds[slug] for slug in ("impression", *policy.kinds)},
-        {slug: feeds[slug] for slug in ("explore", *policy.feeds)},
+        {slug: feeds[slug] for slug in (EXPLORE_FEED, *policy.feeds)},
         {slug: scenarios[slug] for slug in dict.fromkeys(("default", *policy.scenarios))},
     )
 

@@ -1,23 +1,33 @@
 -- name: add_counts
+-- Of the events that were staged and are new; sorted by the key, as whatever else is written here.
 insert into item_counts as kept (
     tenant_id, posting, market, kind, bucket, position_bucket, feed, explore, count
 )
-select * from unnest(
-    $1::integer[], $2::bigint[], $3::integer[], $4::smallint[], $5::integer[], $6::smallint[], $7::smallint[],
-    $8::boolean[], $9::bigint[]
-)
+select tenant_id, posting, market, kind, bucket, position_bucket, feed, explore, count(*)
+from staged_events
+where learned and bucket is not null
+group by tenant_id, posting, market, kind, bucket, position_bucket, feed, explore
+order by tenant_id, posting, market, kind, bucket, position_bucket, feed, explore
 on conflict (tenant_id, posting, market, kind, bucket, position_bucket, feed, explore) do update set
     count = kept.count + excluded.count,
     changed_xid = pg_current_xact_id();
 
 -- name: add_posting_totals
 insert into posting_totals as kept (tenant_id, posting, kind, count)
-select * from unnest($1::integer[], $2::bigint[], $3::smallint[], $4::bigint[])
+select tenant_id, posting, kind, count(*)
+from staged_events
+where learned and bucket is not null
+group by tenant_id, posting, kind
+order by tenant_id, posting, kind
 on conflict (tenant_id, posting, kind) do update set count = kept.count + excluded.count;
 
 -- name: add_kind_totals
 insert into kind_totals as kept (tenant_id, kind, count)
-select * from unnest($1::integer[], $2::smallint[], $3::bigint[])
+select tenant_id, kind, count(*)
+from staged_events
+where learned and bucket is not null
+group by tenant_id, kind
+order by tenant_id, kind
 on conflict (tenant_id, kind) do update set count = kept.count + excluded.count;
 
 -- name: read_horizon
@@ -58,6 +68,19 @@ limit $2;
 select posting, market, kind, bucket, position_bucket, feed, explore, count
 from item_counts
 where tenant_id = $1 and posting = any($2::bigint[]);
+
+-- name: list_changed_postings
+select distinct posting
+from item_counts
+where tenant_id = $1 and changed_xid >= $2::xid8 and posting > $3
+order by posting
+limit $4;
+
+-- name: sum_counts_of_postings
+select posting, kind, sum(count)::bigint as total
+from item_counts
+where tenant_id = $1 and posting = any($2::bigint[])
+group by posting, kind;
 
 -- name: list_top_postings
 select posting

@@ -15,6 +15,8 @@ on conflict (tenant_id, shard) do update set
         then excluded.last_entry_id
         else kept.last_entry_id
     end,
+    -- Whoever gets on does not die of what it reads.
+    take_count = case when excluded.accepted_count > 0 then 0 else kept.take_count end,
     accepted_count = kept.accepted_count + excluded.accepted_count,
     counted_count = kept.counted_count + excluded.counted_count,
     dead_count = kept.dead_count + excluded.dead_count,
@@ -30,3 +32,34 @@ select * from unnest(
     $1::integer[], $2::smallint[], $3::text[], $4::integer[], $5::text[], $6::text[], $7::bytea[]
 )
 on conflict do nothing;
+
+-- name: list_positions
+select tenant_id, shard, last_entry_id, accepted_count, counted_count, duplicate_count, dead_count
+from log_positions
+where tenant_id = any($1::integer[])
+order by tenant_id, shard;
+
+-- name: lock_held_positions
+select p.tenant_id, p.shard
+from log_positions p
+join unnest($1::integer[], $2::smallint[], $3::bigint[]) as h (tenant_id, shard, generation)
+    using (tenant_id, shard, generation)
+order by p.tenant_id, p.shard
+for update of p;
+
+-- name: list_standings
+select tenant_id, shard, last_entry_id, generation, take_count
+from log_positions
+where tenant_id = any($1::integer[])
+order by tenant_id, shard;
+
+-- name: take_position
+insert into log_positions as kept (
+    tenant_id, shard, last_entry_id, accepted_count, counted_count, duplicate_count, dead_count, generation,
+    take_count
+)
+values ($1, $2, '0', 0, 0, 0, 0, 1, 1)
+on conflict (tenant_id, shard) do update set
+    generation = kept.generation + 1,
+    take_count = kept.take_count + 1
+returning tenant_id, shard, last_entry_id, generation, take_count;

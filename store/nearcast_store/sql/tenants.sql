@@ -9,6 +9,9 @@ select tenant_id from tenants where slug = $1;
 -- name: list_tenants
 select tenant_id, slug from tenants where suspended_at is null order by tenant_id;
 
+-- name: list_everyone
+select tenant_id, slug from tenants order by tenant_id;
+
 -- name: lock_tenant
 -- Writers of items refer to the row at the same time; only they are let through.
 select tenant_id from tenants where tenant_id = $1 for no key update;

@@ -26,6 +26,10 @@ class MemoryTenantStore:
         """In the order they were made; none is ever suspended."""
         return [(tenant_id, slug) for slug, tenant_id in self._slugs.items()]
 
+    async def everyone(self) -> list[tuple[int, str]]:
+        """The same."""
+        return await self.tenants()
+
     async def create_key(
         self, tenant_id: int, role: Role, label: str, expires_at: float | None
     ) -> tuple[str, KeyInfo]:

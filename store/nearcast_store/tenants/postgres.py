@@ -36,6 +36,12 @@ class PostgresTenantStore:
             rows = await connection.fetch(_TENANTS["list_tenants"])
         return [(row["tenant_id"], row["slug"]) for row in rows]
 
+    async def everyone(self) -> list[tuple[int, str]]:
+        """In the order they were made."""
+        async with self._pool.connection() as connection:
+            rows = await connection.fetch(_TENANTS["list_everyone"])
+        return [(row["tenant_id"], row["slug"]) for row in rows]
+
     async def create_key(
         self, tenant_id: int, role: Role, label: str, expires_at: float | None
     ) -> tuple[str, KeyInfo]:

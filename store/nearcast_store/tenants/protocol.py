@@ -51,6 +51,10 @@ class TenantStore(Protocol):
         """Number and slug of every tenant that is not suspended."""
         ...
 
+    async def everyone(self) -> list[tuple[int, str]]:
+        """The suspended ones too: what was acknowledged to them is counted all the same."""
+        ...
+
     async def create_key(
         self, tenant_id: int, role: Role, label: str, expires_at: float | None
     ) -> tuple[str, KeyInfo]:

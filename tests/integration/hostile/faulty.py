@@ -18,30 +18,41 @@ from nearcast_ledger.requestid import RequestIds
 from nearcast_server.callers import KeyCallers
 from nearcast_server.cataloguing import Cataloguer
 from nearcast_server.deciding import Decider
+from nearcast_server.gate import Gate
 from nearcast_server.listing import Lister
 from nearcast_server.listpages import ListPages
+from nearcast_server.noticeboard import Noticeboard
+from nearcast_server.recalling import Recall
 from nearcast_server.recommending import Recommender
 from nearcast_server.recording import Recorder
 from nearcast_server.refreshing import Refresher
 from nearcast_server.reporting import Reporter
 from nearcast_server.rpc.catalog import CatalogService
-from nearcast_server.rpc.endpoint import Deadlines, Endpoint, InFlight
+from nearcast_server.rpc.endpoint import Deadlines, Endpoint, InFlight, Method
 from nearcast_server.rpc.event import EventService
 from nearcast_server.rpc.recommend import RecommendService
 from nearcast_server.rpc.service import Services, generic_handlers, methods
 from nearcast_server.rpc.stats import StatsService
+from nearcast_server.rpc.streaming import Draining, Limits, StreamEndpoint, StreamMethod
+from nearcast_server.serving import ServedTally
 from nearcast_server.tenancy import Tenancies
+from nearcast_server.watching import StatsWatch
 from nearcast_store.catalog.memory import MemoryCatalogStore
 from nearcast_store.changes.memory import MemoryChangeFeed
 from nearcast_store.counting.memory import MemoryCountStore
 from nearcast_store.index.protocol import Found
 from nearcast_store.policies.memory import MemoryPolicyStore
+from nearcast_store.seen.memory import MemorySeenStore
+from nearcast_store.served.memory import MemoryServedStore
 from nearcast_store.tenants.memory import MemoryTenantStore
 from nearcast_store.tenants.protocol import Caller
 from nearcast_telemetry.metrics import SERVER_METRICS, Metrics
 from tests.gateways import Refusal
 
 DEADLINES = Deadlines(default_s=0.3, max_s=0.5)
+LIMITS = Limits()
+MOST_EVENT_CALLS = 50
+PATIENCE_S = 0.3
 
 
 async def nothing() -> None:
@@ -67,6 +78,8 @@ class Faulty:
     in_flight: InFlight
     registry: CollectorRegistry
     server: grpc.aio.Server
+    gate: Gate
+    port: int
     appended: list[Entry] = field(default_factory=list)
 
     async def raw(self, path: str, body: bytes, *, timeout_s: float | None = 5.0) -> bytes:
@@ -112,42 +125,59 @@ class _Log:
 
 
 @asynccontextmanager
-async def faulty_gateway(deadlines: Deadlines = DEADLINES) -> AsyncIterator[Faulty]:
+async def faulty_gateway(deadlines: Deadlines = DEADLINES, limits: Limits = LIMITS) -> AsyncIterator[Faulty]:
     """Every RPC, as the real gateway answers it."""
     faults, tenancies, appended = Faults(), Tenancies(), list[Entry]()
     tenants, policies, counts = _Tenants(faults), MemoryPolicyStore(time.time), MemoryCountStore()
     tenant_id = await tenants.ensure_tenant("acme", "Acme")
     key, _ = await tenants.create_key(tenant_id, "operator", "tests", None)
     await policies.apply(tenant_id, Policy(), "tests", "")
-    await Refresher(tenancies, tenants, policies, counts, time.time).refresh()
+    board = Noticeboard()
+    await Refresher(tenancies, tenants, policies, counts, board, time.time).refresh()
     registry, in_flight = CollectorRegistry(), InFlight()
     metrics, callers = Metrics(registry, SERVER_METRICS), KeyCallers(tenants, time.monotonic)
+    gate = Gate(MOST_EVENT_CALLS, PATIENCE_S, metrics, lambda: 0.0, lambda: MOST_EVENT_CALLS)
     catalog, index = MemoryCatalogStore(MemoryChangeFeed(time.time)), _Index(faults)
+    served = MemoryServedStore()
+    reporter = Reporter(counts, catalog, served, tenancies, time.time)
     request_ids = RequestIds(lambda: time.time_ns() // 1_000_000, secrets.token_bytes)
     services = Services(
         CatalogService(Cataloguer(catalog, time.time), ListPages(tenancies)),
         RecommendService(
-            Recommender(index, tenancies, time.time, Decider(request_ids, secrets.token_bytes)),
+            Recommender(
+                index,
+                tenancies,
+                time.time,
+                Decider(request_ids, secrets.token_bytes),
+                Recall(MemorySeenStore()),
+            ),
             Lister(index, tenancies, time.time),
             time.time,
             metrics,
+            ServedTally(served, metrics),
         ),
         EventService(
-            Recorder(_Log(faults, appended), tenancies, time.time, "faulty", Durability.MEMORY), metrics
+            Recorder(_Log(faults, appended), tenancies, time.time, "faulty", Durability.MEMORY),
+            metrics,
+            gate,
         ),
-        StatsService(Reporter(counts, catalog, tenancies, time.time)),
+        StatsService(reporter, StatsWatch(reporter, counts, tenancies, board), 15.0),
     )
     server = grpc.aio.server()
-    handlers = generic_handlers(
-        methods(services), lambda method: Endpoint(method, callers, deadlines, in_flight, metrics)
-    )
-    server.add_generic_rpc_handlers(tuple(handlers))
+    draining = Draining()
+
+    def wrap(method: Method | StreamMethod) -> Endpoint | StreamEndpoint:
+        if isinstance(method, StreamMethod):
+            return StreamEndpoint(method, callers, limits, draining, in_flight, metrics)
+        return Endpoint(method, callers, deadlines, in_flight, metrics)
+
+    server.add_generic_rpc_handlers(tuple(generic_handlers(methods(services), wrap)))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     options = [("grpc.use_local_subchannel_pool", 1)]
     try:
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=options) as channel:
-            yield Faulty(faults, channel, key, in_flight, registry, server, appended)
+            yield Faulty(faults, channel, key, in_flight, registry, server, gate, port, appended)
     finally:
         await server.stop(0)
         await in_flight.ended()

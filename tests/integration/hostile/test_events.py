@@ -4,13 +4,13 @@ import math
 import secrets
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 from google.protobuf.struct_pb2 import Struct
 from google.protobuf.timestamp_pb2 import Timestamp
+from msgspec.structs import replace
 
 from nearcast.v1 import event_pb2, outcome_pb2, person_pb2
 from nearcast.v1.error_reason_pb2 import ErrorReason

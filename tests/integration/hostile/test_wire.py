@@ -43,7 +43,9 @@ GOOD: dict[str, Message] = {
     "Nearby": nearby(1.0, 1.0),
     "Recommend": recommend(1.0, 1.0),
     "RecordEvents": event_pb2.RecordEventsRequest(events=[event_pb2.Event(kind="view")]),
+    "StreamEvents": event_pb2.StreamEventsRequest(hello=event_pb2.StreamHello(version=1)),
     "GetStats": stats_pb2.GetStatsRequest(page_size=1),
+    "WatchStats": stats_pb2.WatchStatsRequest(resume_token="none"),
 }
 # The answer to a message without any field, and to one whose first field has another wire type.
 EMPTY = {
@@ -126,13 +128,6 @@ async def test_fields_of_a_newer_contract_are_passed_over(
 ) -> None:
     newer = GOOD[name].SerializeToString() + b"\xfa\x7f\x03abc" + b"\xf8\x7f\x05"
     await gateway.raw(PATHS[name], newer, metadata=bearer(tenant.keys["operator"]))
-
-
-async def test_a_message_beyond_the_limit_is_refused_unread(gateway: Gateway, tenant: Tenant) -> None:
-    """Refused by gRPC itself, so without details."""
-    for body in (b"\x0a\x00" * (2 * MIB), b"\0" * (MIB + 1)):
-        refusal = await refused(gateway, tenant, "RecordEvents", body)
-        assert (refusal.code, refusal.reason) == ("RESOURCE_EXHAUSTED", "")
 
 
 @pytest.mark.parametrize("name", ["RecordEvents", "UpsertItems"])
@@ -310,3 +305,22 @@ async def test_a_caller_who_hangs_up_ends_the_work_done_for_it() -> None:
         call.cancel()
         async with asyncio.timeout(10.0):
             await patient.in_flight.ended()
+
+
+async def test_who_hangs_up_in_the_middle_of_an_append_may_send_the_same_again(faulty: Faulty) -> None:
+    """Nothing was promised; what was sent twice has one identity."""
+    gate, begun = asyncio.Event(), asyncio.Event()
+
+    async def begin() -> None:
+        begun.set()
+        await gate.wait()
+
+    faulty.faults.log = begin
+    call = asyncio.create_task(faulty.raw(*RECORD, timeout_s=None))
+    await begun.wait()
+    call.cancel()
+    await faulty.in_flight.ended()
+    gate.set()
+    answer = event_pb2.RecordEventsResponse.FromString(await faulty.raw(*RECORD))
+    assert [result.outcome.code for result in answer.results] == [0]
+    assert {str(sent.event_id) for entry in faulty.appended for sent in entry.events} == {EVENT_ID}

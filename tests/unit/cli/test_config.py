@@ -57,11 +57,17 @@ def test_check_of_good_settings(
 
 
 def test_show_hides_secrets(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NEARCAST_POSTGRES__DSN", "postgresql://u:hidden@h/d")
+    for name, value in {
+        "POSTGRES__DSN": "postgresql://u:hidden@h/d",
+        "KEEPER__SOURCE__DSN": "postgresql://u:hidden@h/shop",
+        "KEEPER__SOURCE__TENANT": "dev",
+        "KEEPER__SOURCE__TABLE": "acts",
+    }.items():
+        monkeypatch.setenv(f"NEARCAST_{name}", value)
     assert run(["config", "show"]) == 0
     shown = capsys.readouterr().out
     assert "hidden" not in shown
-    assert 'dsn = "***"' in shown
+    assert shown.count('dsn = "***"') == 2
     assert "grpc_port = 50051" in shown
 
 

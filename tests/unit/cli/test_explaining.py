@@ -28,7 +28,7 @@ from nearcast_town.backend import BackendRefusedError
         (StoreUnavailableError("away: postgresql://u:hidden@h/d"), "STORE_UNAVAILABLE", "u:***@h"),
         (SchemaError("run `nearcast migrate`"), "SCHEMA_MISMATCH", "nearcast migrate"),
         (IndexUnavailableError("away"), "INDEX_UNAVAILABLE", "--redis-url"),
-        (LogUnavailableError("away"), "STORE_FAILED", "away"),
+        (LogUnavailableError("away"), "LOG_UNAVAILABLE", "away"),
         (DataRefusedError("too long"), "STORE_FAILED", "too long"),
         (StateInUseError(state="here", owner="process 7"), "STATE_IN_USE", "process 7"),
         (PortInUseError("port 1 is in use"), "PORT_IN_USE", "port 1"),

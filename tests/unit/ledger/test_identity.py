@@ -1,10 +1,10 @@
 """When two reports are one event."""
 
-from dataclasses import replace
 from datetime import date
 from uuid import UUID
 
 import pytest
+from msgspec.structs import replace
 
 from nearcast_ledger.claims import Claims
 from nearcast_ledger.event import AcceptedEvent, Unlearned

@@ -1,9 +1,9 @@
 """Reward tokens: whose they are, which keys they need, and that their form stays readable."""
 
-from dataclasses import replace
 from uuid import UUID
 
 import pytest
+from msgspec.structs import replace
 
 from nearcast_ledger.claims import Claims
 from nearcast_ledger.keyring import Keyring, SigningKey

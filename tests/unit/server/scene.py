@@ -15,17 +15,20 @@ from nearcast_geo.distance import EARTH_RADIUS_M
 from nearcast_geo.point import Point
 from nearcast_ledger.keyring import Keyring, SigningKey
 from nearcast_ledger.kinds import BUILT_IN_KIND_NUMBERS
+from nearcast_ledger.person import Person
 from nearcast_ledger.requestid import RequestIds
-from nearcast_server.asking import Area, NearbyQuery, Person, RecommendQuery
+from nearcast_server.asking import Area, NearbyQuery, RecommendQuery
 from nearcast_server.deciding import Decider
 from nearcast_server.evidence import Learner
 from nearcast_server.listing import Lister
 from nearcast_server.orders import orders_of
+from nearcast_server.recalling import Recall
 from nearcast_server.recommending import Recommender, Slate
 from nearcast_server.tenancy import Tenancies, Tokens, View
 from nearcast_store.counting.protocol import CountRow
 from nearcast_store.index.memory import MemoryGeoIndex
 from nearcast_store.policies.protocol import Epoch, Revision
+from nearcast_store.seen.memory import MemorySeenStore
 from nearcast_store.tenants.protocol import Beat
 
 NOW = 1_790_000_000.0
@@ -144,6 +147,7 @@ class Scene:
     index: MemoryGeoIndex = field(default_factory=MemoryGeoIndex)
     random: Random = field(default_factory=lambda: Random(20))
     tenancies: Tenancies = field(default_factory=Tenancies)
+    seen: MemorySeenStore = field(default_factory=MemorySeenStore)
 
     def __post_init__(self) -> None:
         self.tenancies.publish(self.view)
@@ -153,6 +157,7 @@ class Scene:
             self.tenancies,
             lambda: self.now,
             Decider(self.request_ids, self.random.randbytes),
+            Recall(self.seen),
         )
         self.lister = Lister(self.index, self.tenancies, lambda: self.now)
 

@@ -113,6 +113,15 @@ def test_nobody_to_believe_anything_of_is_no_fault() -> None:
     assert learn([]).evidence(NOW).beliefs([]).a.shape == (3, 0)
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_numbers_as_large_as_the_columns_of_counts_are_learned(sign: int) -> None:
+    """Also when they are brought to another policy; nobody has such items, and one of them stops no other."""
+    extreme = CountRow(2**63 - 1, sign * (2**31 - 1), IMPRESSION, HOUR - 48, 2**15 - 1, 2**15 - 1, True, 5)
+    learner = learn([extreme, make_count(1, IMPRESSION, 5)])
+    learner.follow(make_revision(make_policy(exposure=Exposure(half_life_hours=0.0)), number=2), NOW)
+    assert learner.evidence(NOW).beliefs([1, extreme.posting]).exposures.min() > 0
+
+
 def test_a_new_policy_is_applied_to_every_count_ever_learned() -> None:
     rows, learner = some_counts(), learn(some_counts())
     forgetful = make_policy(exposure=Exposure(half_life_hours=24.0), kinds={"save": Kind(weight=1.0)})

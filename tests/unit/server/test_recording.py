@@ -5,16 +5,18 @@ from dataclasses import replace
 from uuid import UUID
 
 import pytest
+from msgspec import structs
 
 from nearcast_catalogue.checking import Violation
 from nearcast_config.policy import Attribution, Kind, Policy
 from nearcast_ledger.event import AcceptedEvent, Durability, Unlearned
 from nearcast_ledger.keyring import Keyring, SigningKey
+from nearcast_ledger.person import Person
 from nearcast_ledger.requestid import RequestIds
-from nearcast_server.asking import Person
 from nearcast_server.errors import UnavailableError
-from nearcast_server.recording import MOST_EVENT_BYTES, Judged, Recorder, Report
+from nearcast_server.recording import Recorder
 from nearcast_server.tenancy import Tokens
+from nearcast_store.intake.judging import MOST_EVENT_BYTES, Judged, Report
 from nearcast_store.log.memory import MemoryEventLog
 from tests.unit.server.scene import (
     KEYRING,
@@ -75,7 +77,7 @@ def make_report(kind: str = "view", token: str = "", event_id: str = "", **other
         properties=b"",
         size_bytes=100,
     )
-    return replace(report, **other)  # type: ignore[arg-type]
+    return structs.replace(report, **other)
 
 
 def told(judged: Sequence[Judged]) -> list[tuple[str, str, bool, bool]]:
@@ -114,7 +116,7 @@ async def test_what_is_no_token_of_ours_is_stored_under_its_event_id(desk: Desk)
 async def test_another_tenants_token_is_no_token(desk: Desk) -> None:
     rewards = desk.scene.view.tokens.rewards
     claims = rewards.verify(await desk.token(), TENANT)
-    token = rewards.sign(replace(claims, tenant_id=2))
+    token = rewards.sign(structs.replace(claims, tenant_id=2))
     assert told(await desk.record(make_report("view", token, desk.uuid()))) == [
         ("OK", "TOKEN_INVALID", False, True)
     ]
@@ -289,7 +291,7 @@ async def test_the_answer_names_the_durability_that_was_reached(desk: Desk) -> N
 async def test_a_field_that_breaks_its_rule_refuses_the_event(
     desk: Desk, other: dict[str, object], field: str, reason: str
 ) -> None:
-    report = replace(make_report("view", await desk.token()), **other)  # type: ignore[arg-type]
+    report = structs.replace(make_report("view", await desk.token()), **other)
     one = (await desk.record(report))[0]
     assert (one.outcome.code, one.outcome.field, one.outcome.reason) == ("INVALID_ARGUMENT", field, reason)
     assert one.outcome.advice == ("RETRY" if reason == "KIND_UNKNOWN" else "DROP")

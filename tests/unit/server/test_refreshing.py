@@ -12,6 +12,7 @@ from nearcast_ledger.identity import identity_of
 from nearcast_server.degrading import degraded
 from nearcast_server.errors import UnavailableError
 from nearcast_server.following import EPOCHS_KEPT_S, KEYS_READ_EVERY_S
+from nearcast_server.noticeboard import Noticeboard
 from nearcast_server.refreshing import KEEPER, Refresher
 from nearcast_server.tenancy import Tenancies
 from nearcast_store.counting.memory import MemoryCountStore
@@ -72,7 +73,9 @@ class Office:
         self.policies = Policies(clock, first=msgspec.structs.replace(Policy(), exploration=NO_EXPLORATION))
         self.counts = Counts()
         self.tenancies = Tenancies()
-        self.refresher = Refresher(self.tenancies, self.tenants, self.policies, self.counts, clock)
+        self.refresher = Refresher(
+            self.tenancies, self.tenants, self.policies, self.counts, Noticeboard(), clock
+        )
 
     async def beat(self) -> None:
         await self.tenants.beat(KEEPER, self.clock(), self.clock())

@@ -12,6 +12,7 @@ from nearcast_store.catalog.memory import MemoryCatalogStore
 from nearcast_store.changes.memory import MemoryChangeFeed
 from nearcast_store.counting.memory import MemoryCountStore
 from nearcast_store.counting.protocol import Batch, LedgerRow
+from nearcast_store.served.memory import MemoryServedStore
 from tests.unit.server.scene import NOW, Scene, make_epoch, make_query, make_served, make_view, with_epochs
 
 
@@ -23,7 +24,10 @@ class Bureau:
         self.scene = Scene(with_epochs(view, make_epoch(view, 1, (0.1, 0.2, 0.3, 0.4))))
         self.counts = MemoryCountStore()
         self.catalog = MemoryCatalogStore(MemoryChangeFeed(lambda: NOW))
-        self.reporter = Reporter(self.counts, self.catalog, self.scene.tenancies, lambda: self.scene.now)
+        self.served = MemoryServedStore()
+        self.reporter = Reporter(
+            self.counts, self.catalog, self.served, self.scene.tenancies, lambda: self.scene.now
+        )
 
     async def put(self, *item_ids: str) -> dict[str, int]:
         items = [

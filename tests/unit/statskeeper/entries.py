@@ -1,9 +1,10 @@
 """Entries, records and events to fold."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 from uuid import UUID
+
+from msgspec.structs import replace
 
 from nearcast_ledger.claims import Claims
 from nearcast_ledger.event import AcceptedEvent, Durability, Entry, Unlearned

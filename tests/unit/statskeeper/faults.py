@@ -10,13 +10,14 @@ from nearcast_store.log.protocol import Record
 
 
 class FaultyCountStore(MemoryCountStore):
-    """Fails as many folds as told; `refuses` names rows that can never be stored."""
+    """Fails as many folds as told; `refuses` and `raises` name rows that can never be stored."""
 
     def __init__(self) -> None:
         super().__init__()
         self.fails_before_commit = 0
         self.fails_after_commit = 0
         self.refuses: Callable[[LedgerRow], bool] = lambda row: False
+        self.raises: Callable[[LedgerRow], Exception | None] = lambda row: None
         self.batches: list[Batch] = []
 
     async def fold(self, batch: Batch) -> FoldResult:
@@ -25,6 +26,8 @@ class FaultyCountStore(MemoryCountStore):
             raise StoreUnavailableError("Postgres does not answer")
         if any(self.refuses(row) for row in batch.rows):
             raise DataRefusedError("Postgres refuses this value")
+        for error in filter(None, map(self.raises, batch.rows)):
+            raise error
         result = await super().fold(batch)
         self.batches.append(batch)
         if self.fails_after_commit:

@@ -95,6 +95,33 @@ async def test_nothing_is_acknowledged_before_it_is_committed(office: Office) ->
     assert await office.totals() == {IMPRESSION: 1, VIEW: 1}
 
 
+async def test_while_a_batch_is_folded_the_next_is_read_and_no_more(office: Office) -> None:
+    consumer = office.new_consumer(batch_events=1)
+    assert not await consumer.step()  # nothing is left to take over
+    for number in range(1, 5):
+        await office.append(impression(number))
+    read = []
+    for _ in range(4):
+        assert await consumer.step()
+        read.append((office.log.reads, len(office.log.acknowledged)))
+    assert read == [(2, 1), (3, 2), (4, 3), (5, 4)]
+    assert await office.totals() == {IMPRESSION: 4}
+
+
+async def test_a_keeper_that_never_runs_dry_still_takes_over_what_others_left(office: Office) -> None:
+    consumer = office.new_consumer(batch_events=1)
+    assert not await consumer.step()
+    await office.append(impression(1))
+    assert len(await office.log.read([TENANT], 1, 0.0)) == 1  # by a keeper that then dies
+    for number in range(2, 50):
+        await office.append(impression(number))
+    for _ in range(40):
+        office.clock.advance(1.0)
+        await consumer.step()
+    assert "1-0" in office.log.acknowledged
+    assert len(office.log.acknowledged) >= 38
+
+
 async def test_a_commit_of_unknown_outcome_is_counted_once(office: Office) -> None:
     await office.append(impression(1), view(1))
     office.counts.fails_after_commit = 1

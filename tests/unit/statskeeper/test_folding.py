@@ -1,11 +1,11 @@
 """What one batch of log entries becomes."""
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 import pytest
+from msgspec.structs import replace
 
 from nearcast_ledger.event import AcceptedEvent, Entry, Unlearned
 from nearcast_ledger.identity import Identity
@@ -46,6 +46,16 @@ def test_an_event_becomes_a_row_under_its_identity() -> None:
     day = datetime.fromtimestamp(NOW_S - 60, UTC).date()
     assert row.identity == Identity(TENANT, day, uuid7(1), 10, IMPRESSION)
     assert (row.gateway_id, row.received_at_us, row.implied) == ("gateway-1", int(NOW_S * 1e6), False)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_of_several_reports_the_longest_dwell_stands_and_each_row_has_an_origin(order: int) -> None:
+    late = replace(impression(), unlearned=Unlearned.TOKEN_EXPIRED, dwell_ms=900)
+    reports = [late, replace(impression(), dwell_ms=30), impression(), view()][::order]
+    planned = plan([record(*reports)], every_kind_rewards)
+    (seen,) = (row for row in planned.batch.rows if row.event.kind == IMPRESSION)
+    assert (seen.event.dwell_ms, seen.event.unlearned, seen.implied) == (900, Unlearned.LEARNED, False)
+    assert set(planned.origins()) == {row.identity for row in planned.batch.rows}
 
 
 @pytest.mark.parametrize(

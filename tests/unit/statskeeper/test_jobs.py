@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import pytest
 from msgspec.structs import replace
@@ -13,13 +14,15 @@ from nearcast_config.policy import Feed, Policy, Scenario
 from nearcast_ledger.kinds import VIEW
 from nearcast_statskeeper.faults import DeadReason
 from nearcast_statskeeper.folding import plan
+from nearcast_statskeeper.jobs.compacting import compact_ledger
 from nearcast_statskeeper.jobs.forgetting import forget_tombstones
 from nearcast_statskeeper.jobs.partitioning import plan_partitions
 from nearcast_statskeeper.jobs.pruning import prune_changes
 from nearcast_statskeeper.jobs.publishing import publish_epochs
+from nearcast_statskeeper.jobs.reading import read_source
 from nearcast_statskeeper.jobs.schedule import Job
 from nearcast_statskeeper.jobs.sweeping import sweep_items
-from nearcast_statskeeper.jobs.trimming import trim_log
+from nearcast_statskeeper.jobs.trimming import LONGEST_S, SHORTEST_S, kept_s, trim_log
 from nearcast_statskeeper.roster import Roster
 from nearcast_store.catalog.memory import MemoryCatalogStore
 from nearcast_store.changes.memory import MemoryChangeFeed
@@ -30,6 +33,7 @@ from nearcast_store.policies.protocol import Epoch, Revision
 from nearcast_store.tenants.memory import MemoryTenantStore
 from nearcast_telemetry.metrics import DEAD_REASONS, JOBS, KEEPER_METRICS, Metrics, render
 from tests.conftest import FixedClock
+from tests.unit.statskeeper.compacted import Ledger, Log
 from tests.unit.statskeeper.entries import TENANT, every_kind_rewards, learned, record
 
 OTHER = 2
@@ -100,16 +104,44 @@ async def test_changes_are_pruned_after_their_hours(shop: Shop) -> None:
     assert await shop.feed.oldest_kept(TENANT) == 2
 
 
+@dataclass
+class Upkeep:
+    """A log that has used so much of its memory, and what it was asked to keep."""
+
+    used: float | None = 0.1
+    kept: list[tuple[Sequence[int], float]] = field(default_factory=list)
+
+    async def memory_share(self) -> float | None:
+        return self.used
+
+    async def trim(self, tenant_ids: Sequence[int], keep_s: float) -> int:
+        self.kept.append((tenant_ids, keep_s))
+        return 7
+
+
 async def test_the_log_is_trimmed_for_every_tenant_but_for_the_replay_window(shop: Shop) -> None:
-    asked: list[tuple[Sequence[int], float]] = []
+    upkeep = Upkeep()
+    told = await trim_log(upkeep, shop.roster, 0.7, shop.metrics).run()
+    assert told == {"entries": 7, "kept_s": 24 * 3600}
+    assert upkeep.kept == [((TENANT, OTHER), 24 * 3600)]
 
-    class Upkeep:
-        async def trim(self, tenant_ids: Sequence[int], keep_s: float) -> int:
-            asked.append((tenant_ids, keep_s))
-            return 7
 
-    assert await trim_log(Upkeep(), shop.roster).run() == {"entries": 7}
-    assert asked == [((TENANT, OTHER), 24 * 3600)]
+async def test_less_of_the_log_is_kept_while_its_memory_runs_out(shop: Shop) -> None:
+    upkeep = Upkeep(used=0.69)
+    await trim_log(upkeep, shop.roster, 0.7, shop.metrics).run()
+    ((_, keep_s),) = upkeep.kept
+    assert SHORTEST_S < keep_s < 3600
+    assert f"nearcast_statskeeper_log_kept_seconds {keep_s}".encode() in render(shop.registry)
+
+
+@pytest.mark.parametrize(
+    ("used", "kept"),
+    [(None, LONGEST_S), (0.0, LONGEST_S), (0.52, LONGEST_S), (0.7, SHORTEST_S), (1.2, SHORTEST_S)],
+)
+def test_all_is_kept_while_there_is_room_and_never_less_than_the_shortest_window(
+    used: float | None, kept: float
+) -> None:
+    assert kept_s(used, 0.7) == pytest.approx(kept)
 
 
 async def test_every_tenant_gets_its_first_epoch_at_once(shop: Shop) -> None:
@@ -201,9 +233,9 @@ async def test_a_store_that_is_away_puts_the_job_off(shop: Shop) -> None:
 
 
 def jobs_of(shop: Shop) -> list[Job]:
-    class Upkeep:
-        async def trim(self, tenant_ids: Sequence[int], keep_s: float) -> int:
-            return 0
+    class Reader:
+        async def run(self) -> dict[str, object]:
+            return {}
 
     async def ensure() -> None: ...
 
@@ -212,7 +244,9 @@ def jobs_of(shop: Shop) -> list[Job]:
         forget_tombstones(shop.catalog, 1, shop.clock),
         plan_partitions(ensure),
         prune_changes(shop.feed, 1, shop.clock),
-        trim_log(Upkeep(), shop.roster),
+        trim_log(Upkeep(), shop.roster, 0.7, shop.metrics),
+        compact_ledger(Ledger(shop.clock, []), Log(), shop.metrics, shop.clock),
+        read_source(Reader(), 5),  # type: ignore[arg-type]
         shop.publish,
     ]
 
