@@ -67,6 +67,7 @@ class Watcher:
         # A horizon in the future is another server's, or this one's before it was restored.
         if max(self._progress.since, self._progress.until) > await self._counts.horizon():
             self._progress = Progress(0)
+        self._fall_behind()
 
     async def updates(self) -> AsyncGenerator[Update, None]:
         """What there is to tell now; whoever stops at one of them resumes by its token."""
@@ -75,6 +76,7 @@ class Watcher:
             self._progress = Progress(0)
         if news.postings is None:
             self._joined = news.horizon
+            self._fall_behind()
         async for page in self._catch_up():
             yield await self._tell(page, settled=False)
         changed = await self._wished(news.postings or ())
@@ -90,6 +92,12 @@ class Watcher:
     async def sign_of_life(self) -> Update:
         """Nothing, and where to go on."""
         return await self._tell((), settled=not self._is_behind())
+
+    def _fall_behind(self) -> None:
+        """While a transaction runs horizons stand still: what others were told may have the one we know."""
+        if not self._progress.until:
+            until = max(self._joined, self._progress.since)
+            self._progress = replace(self._progress, until=until, after=0)
 
     def _is_behind(self) -> bool:
         return self._progress.until > 0 or self._progress.since < self._joined

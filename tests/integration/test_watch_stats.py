@@ -218,6 +218,28 @@ async def test_whoever_resumes_misses_nothing_and_starts_no_snapshot(
         await again.until({"bakery": {"impression": 3, "view": 1, "save": 1}})
 
 
+async def test_whoever_resumes_is_told_what_came_while_a_transaction_held_the_horizon(
+    house: Gateway, audience: Audience
+) -> None:
+    long = await asyncpg.connect(house.config.postgres.dsn)
+    try:
+        async with long.transaction():
+            await long.execute("select pg_current_xact_id()")
+            async with watching(house, audience.tenant) as listener:
+                await listener.hear()
+                await audience.act("bakery")
+                await listener.until({"bakery": {"impression": 1}})
+                await listener.quiet()
+            async with watching(house, audience.tenant) as other:
+                await other.hear()
+                await audience.act("museum")
+                await other.until({"museum": {"impression": 1}})
+            async with watching(house, audience.tenant, resume_token=listener.token) as again:
+                await again.until({"museum": {"impression": 1}})
+    finally:
+        await long.close()
+
+
 @pytest.mark.parametrize("cut", [False, True], ids=["while it listens", "while it is cut off"])
 async def test_a_late_committer_is_not_missed(house: Gateway, audience: Audience, cut: bool) -> None:
     """A keeper whose transaction began first and commits last."""
