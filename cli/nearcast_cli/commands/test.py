@@ -10,13 +10,18 @@ import click
 from nearcast_cli.checkout import command_name, find_checkout
 from nearcast_cli.failure import CommandFailedError
 
+# Most of the time of the whole suite is waited for processes that start, die and come back. A file stays in
+# one worker, and with it what its tests share.
+MOST_WORKERS = 4
+LEAST_WORKERS = 2
+
 
 @click.command(
     "test", context_settings={"ignore_unknown_options": True, "help_option_names": []}, add_help_option=False
 )
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[PYTEST ARGS]...")
 def command(arguments: tuple[str, ...]) -> int:
-    """Run the tests of the checkout, with pytest's own arguments."""
+    """Run the tests of the checkout, with pytest's own arguments; without any, all of them in parallel."""
     root = find_checkout()
     if root is None:
         raise CommandFailedError(
@@ -32,5 +37,14 @@ def command(arguments: tuple[str, ...]) -> int:
         )
     environment = {**os.environ, "PYTHONSAFEPATH": "1"}
     return subprocess.run(
-        [sys.executable, "-m", "pytest", *arguments], cwd=root, env=environment, check=False
+        [sys.executable, "-m", "pytest", *(arguments or in_parallel(os.cpu_count() or 1))],
+        cwd=root,
+        env=environment,
+        check=False,
     ).returncode
+
+
+def in_parallel(cores: int) -> tuple[str, ...]:
+    """What tells pytest to run in several processes, each with servers of its own."""
+    workers = min(max(cores, LEAST_WORKERS), MOST_WORKERS)
+    return (f"--numprocesses={workers}", "--dist=loadfile")

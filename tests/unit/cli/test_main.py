@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from nearcast_cli.commands.test import in_parallel
 from nearcast_cli.main import COMMANDS, run
 
 
@@ -82,6 +83,11 @@ def test_version_says_what_runs(capsys: pytest.CaptureFixture[str]) -> None:
     facts = json.loads(capsys.readouterr().out)
     assert facts["version"].count(".") == 2
     assert facts["python"] == sys.version.split()[0]
+
+
+@pytest.mark.parametrize(("cores", "workers"), [(1, 2), (3, 3), (64, 4)])
+def test_all_tests_run_in_parallel_a_file_in_one_worker(cores: int, workers: int) -> None:
+    assert in_parallel(cores) == (f"--numprocesses={workers}", "--dist=loadfile")
 
 
 def test_test_hands_its_arguments_to_pytest() -> None:
