@@ -46,6 +46,30 @@ create table compactions (
     constraint compactions_check CHECK (((xid IS NULL) = (compacted_at IS NULL)))
 );
 
+create table count_changes (
+    change_id bigint not null generated always as identity,
+    tenant_id integer not null,
+    xid xid8 not null default pg_current_xact_id(),
+    noted_at timestamp with time zone not null default clock_timestamp(),
+    size integer not null,
+    postings bigint[] not null,
+    markets integer[] not null,
+    kinds smallint[] not null,
+    buckets integer[] not null,
+    position_buckets smallint[] not null,
+    feeds smallint[] not null,
+    explores boolean[] not null,
+    counts bigint[] not null,
+    constraint count_changes_pkey PRIMARY KEY (tenant_id, change_id)
+);
+CREATE INDEX count_changes_by_xid ON public.count_changes USING btree (tenant_id, xid);
+
+create table count_changes_dropped (
+    tenant_id integer not null,
+    xid xid8 not null,
+    constraint count_changes_dropped_pkey PRIMARY KEY (tenant_id)
+);
+
 create table dead_letters (
     dead_letter_id bigint not null generated always as identity,
     tenant_id integer not null,
@@ -110,7 +134,8 @@ create table item_counts (
     constraint item_counts_pkey PRIMARY KEY (tenant_id, posting, market, kind, bucket, position_bucket, feed, explore),
     constraint item_counts_count_check CHECK ((count >= 0))
 );
-CREATE INDEX item_counts_changed ON public.item_counts USING btree (tenant_id, changed_xid);
+CREATE TRIGGER item_counts_inserted AFTER INSERT ON public.item_counts REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION note_count_changes();
+CREATE TRIGGER item_counts_updated AFTER UPDATE ON public.item_counts REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION note_count_changes();
 
 create table items (
     tenant_id integer not null,
@@ -196,10 +221,11 @@ create table posting_totals (
     posting bigint not null,
     kind smallint not null,
     count bigint not null,
+    magnitude smallint not null generated always as (floor(((2)::double precision * ln(((count + 1))::double precision)))) stored,
     constraint posting_totals_pkey PRIMARY KEY (tenant_id, posting, kind),
     constraint posting_totals_count_check CHECK ((count >= 0))
 );
-CREATE INDEX posting_totals_by_count ON public.posting_totals USING btree (tenant_id, kind, count DESC, posting);
+CREATE INDEX posting_totals_by_magnitude ON public.posting_totals USING btree (tenant_id, kind, magnitude DESC);
 
 create table postings (
     tenant_id integer not null,
@@ -303,3 +329,20 @@ create table tenants (
     constraint tenants_slug_check CHECK ((slug ~ '^[a-z0-9][a-z0-9-]{0,62}$'::text)),
     constraint tenants_slug_key UNIQUE (slug)
 );
+
+CREATE OR REPLACE FUNCTION public.note_count_changes()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+    insert into count_changes (
+        tenant_id, size, postings, markets, kinds, buckets, position_buckets, feeds, explores, counts
+    )
+    select tenant_id, count(*), array_agg(posting), array_agg(market), array_agg(kind), array_agg(bucket),
+           array_agg(position_bucket), array_agg(feed), array_agg(explore), array_agg(count)
+    from (select *, (row_number() over () - 1) / 20000 as part from changed) parted
+    group by tenant_id, part;
+    return null;
+end
+$function$
+;

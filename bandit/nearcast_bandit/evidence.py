@@ -11,8 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nearcast_bandit.arrays import Floats
+from nearcast_bandit.arrays import Floats, Integers
 from nearcast_bandit.exposure import ExposureRule, attention, mean_left
+
+Lines = int | Integers
+"""One number, or one for each of many lines."""
 
 _FIRST_CAPACITY = 1024
 _POSITIONS_KNOWN = 256
@@ -40,7 +43,7 @@ class EvidenceTable:
         self._decay = rules[0].decay_per_hour if rules else 0.0
         self._unripe_rates = np.array([rule.unripe_per_hour for rule in rules])
         positions = np.arange(_POSITIONS_KNOWN)
-        self._attention = attention(rules[0], positions).tolist() if rules else [1.0] * _POSITIONS_KNOWN
+        self._attention = attention(rules[0], positions) if rules else np.ones(_POSITIONS_KNOWN)
         self._hour = hour
         self.clear()
 
@@ -58,26 +61,27 @@ class EvidenceTable:
         self._open: dict[int, _Hour] = {}
         self._left: dict[int, tuple[float, Floats]] = {}
 
-    def add_impressions(self, row: int, bucket: int, position: int, count: int) -> None:
-        """Count impressions of a row in an hour at a position (from 1); a negative count takes back."""
-        self._reach(row)
-        shown = count * self._attention[min(max(position, 0), _POSITIONS_KNOWN - 1)]
+    def add_impressions(self, rows: Lines, bucket: int, positions: Lines, counts: Lines) -> None:
+        """Count impressions of rows in an hour at positions (from 1); a negative count takes back."""
+        self._reach(rows)
+        shown = counts * self._attention[np.clip(positions, 0, _POSITIONS_KNOWN - 1)]
         hour = self._open_hour(bucket)
         if hour is not None:
-            hour.shown[row] += shown
+            np.add.at(hour.shown, rows, shown)
             return
         kept, unripe = self._factors(bucket)
-        self._kept[row] += shown * kept
-        self._unripe[:, row] += shown * unripe
+        np.add.at(self._kept, rows, shown * kept)
+        for kind, left in enumerate(unripe):
+            np.add.at(self._unripe[kind], rows, shown * left)
 
-    def add_successes(self, row: int, bucket: int, kind: int, count: int) -> None:
-        """Count successes of a kind, by the hour of the impression they are due to."""
-        self._reach(row)
+    def add_successes(self, rows: Lines, bucket: int, kind: int, counts: Lines) -> None:
+        """Count successes of a kind, by the hour of the impressions they are due to."""
+        self._reach(rows)
         hour = self._open_hour(bucket)
         if hour is not None:
-            hour.succeeded[kind, row] += count
+            np.add.at(hour.succeeded[kind], rows, counts)
         else:
-            self._succeeded[kind, row] += count * self._factors(bucket)[0]
+            np.add.at(self._succeeded[kind], rows, counts * self._factors(bucket)[0])
 
     def at(self, now_hours: float) -> tuple[Floats, Floats]:
         """E and S by kind and row at that time; a time before the last one asked for is read as that."""
@@ -132,9 +136,9 @@ class EvidenceTable:
             self._unripe += counted.shown * unripe[:, None]
             self._succeeded += counted.succeeded * kept
 
-    def _reach(self, row: int) -> None:
-        """Make room for a row."""
-        self._size = max(self._size, row + 1)
+    def _reach(self, rows: Lines) -> None:
+        """Make room for rows."""
+        self._size = max(self._size, int(np.max(rows)) + 1)
         if self._size <= self._kept.size:
             return
         more = max(self._kept.size, self._size - self._kept.size)

@@ -74,7 +74,8 @@ def _decode(text: str, max_chars: int) -> bytes:
         raise TokenInvalidError
     missing = -len(text) % 4
     try:
-        token = a2b_base64(text.encode("ascii").translate(_FROM_URL) + b"=" * missing)
+        encoded = text.encode("ascii").translate(_FROM_URL)
+        token = a2b_base64(encoded + b"=" * missing if missing else encoded)
     except ValueError:
         raise TokenInvalidError from None
     # One text per token: foreign characters are left out and make it shorter, and nothing else can be wrong

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from struct import Struct
 
 import numpy as np
 
@@ -12,14 +11,13 @@ from nearcast_bandit.exposure import ExposureRule
 from nearcast_bandit.posterior import Prior, posterior
 from nearcast_config.policy import Policy
 from nearcast_ledger.kinds import IMPRESSION
+from nearcast_server.countbook import Countbook, Lines
+from nearcast_store.counting.counted import CountColumns
 from nearcast_store.counting.protocol import CountRow
 from nearcast_store.policies.protocol import Revision
 
 SECONDS_PER_HOUR = 3600.0
 _UNKNOWN_ROW = 0
-
-# What a count is of, as wide as its columns; every count is remembered, and a tuple takes twice as much.
-_KEY = Struct("<qihihh?")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,8 +75,7 @@ class Learner:
     """Takes absolute counts as they change and gives out evidence; one writer, many snapshots."""
 
     def __init__(self) -> None:
-        self._counts: dict[bytes, int] = {}
-        self._rows: dict[int, int] = {}
+        self._book = Countbook()
         self._revision: Revision | None = None
         self._table = EvidenceTable((), 0)
         self._kind_rows: dict[int, int] = {}
@@ -90,28 +87,20 @@ class Learner:
             return
         self._kind_rows = {revision.kinds[name]: row for row, name in enumerate(revision.policy.kinds)}
         self._table = EvidenceTable(exposure_rules(revision.policy), int(now_s // SECONDS_PER_HOUR))
-        for key, count in self._counts.items():
-            posting, _market, kind, bucket, position, _feed, _explore = _KEY.unpack(key)
-            self._add(posting, kind, bucket, position, count)
+        for lines in self._book.everything():
+            self._add(lines)
 
     def forget(self) -> None:
         """Nothing of what was learned is so."""
-        self._counts, self._rows = {}, {}
+        self._book = Countbook()
         self._table.clear()
 
     def learn(self, rows: Iterable[CountRow]) -> set[int]:
         """Take the counts as they are now; the postings that changed. Repeats are harmless."""
-        counts, changed = self._counts, set()
-        for row in rows:
-            key = _KEY.pack(*row[:7])
-            before = counts.get(key, 0)
-            if row.count != before:
-                if row.count:
-                    counts[key] = row.count
-                else:
-                    del counts[key]
-                self._add(row.posting, row.kind, row.bucket, row.position_bucket, row.count - before)
-                changed.add(row.posting)
+        columns, changed = CountColumns.of(rows), set[int]()
+        for lines in self._book.take(columns):
+            self._add(lines)
+            changed.update(columns.postings[lines.places].tolist())
         return changed
 
     def evidence(self, now_s: float) -> Evidence:
@@ -126,19 +115,19 @@ class Learner:
             tuple(revision.kinds[name] for name in kinds),
             tuple(kind.weight for kind in kinds.values()),
             tuple(Prior(kind.prior_mean, kind.prior_strength) for kind in kinds.values()),
-            self._rows,
+            self._book.rows,
             _with_unknown(exposures),
             _with_unknown(successes),
         )
 
-    def _add(self, posting: int, kind: int, bucket: int, position: int, delta: int) -> None:
-        row = self._rows.get(posting)
-        if row is None:
-            row = self._rows[posting] = len(self._rows) + 1
-        if kind == IMPRESSION:
-            self._table.add_impressions(row, bucket, position, delta)
-        elif kind in self._kind_rows:
-            self._table.add_successes(row, bucket, self._kind_rows[kind], delta)
+    def _add(self, lines: Lines) -> None:
+        for kind in np.unique(lines.kinds).tolist():
+            these = lines.kinds == kind
+            rows, counts = lines.rows[these], lines.counts[these]
+            if kind == IMPRESSION:
+                self._table.add_impressions(rows, lines.bucket, lines.positions[these], counts)
+            elif kind in self._kind_rows:
+                self._table.add_successes(rows, lines.bucket, self._kind_rows[kind], counts)
 
 
 def _with_unknown(columns: Floats) -> Floats:

@@ -49,6 +49,8 @@ def _column(row: Record) -> str:
         words.append("not null")
     if row["identity"]:
         words.append(f"generated {'always' if row['identity'] == 'a' else 'by default'} as identity")
-    if row["default_value"] is not None:
+    if row["computed"]:
+        words.append(f"generated always as ({row['default_value']}) stored")
+    elif row["default_value"] is not None:
         words.append(f"default {row['default_value']}")
     return " ".join(words)

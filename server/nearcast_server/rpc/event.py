@@ -11,6 +11,7 @@ from nearcast.v1 import event_pb2
 from nearcast_catalogue.checking import Violation
 from nearcast_catalogue.outcomes import refused
 from nearcast_ledger.person import Person
+from nearcast_ledger.rewardtoken import REWARD_TOKEN_CHARS
 from nearcast_server.errors import InvalidRequestError
 from nearcast_server.gate import Gate
 from nearcast_server.recording import MOST_EVENTS, Recorded, Recorder
@@ -33,6 +34,8 @@ from nearcast_telemetry.metrics import (
 MOST_ANSWER_BYTES = 65_536
 MOST_MESSAGES = 100
 NOBODY = Person()
+# Kind and reward token: a byte each that names the field, and one and two for their lengths.
+_PLAIN_BYTES = 5
 
 Answer = TypeVar("Answer", event_pb2.RecordEventsResponse, event_pb2.BatchAck)
 log = logger("gateway")
@@ -142,16 +145,24 @@ def to_report(event: event_pb2.Event) -> Report:
     if size > MOST_EVENT_BYTES:
         return _report(event, size)
     try:
-        occurred = (
-            to_seconds("occurred_at", event.occurred_at, "TIMESTAMP_RANGE")
-            if event.HasField("occurred_at")
-            else None
-        )
+        occurred, occurred_bytes = None, 0
+        if event.HasField("occurred_at"):
+            stamp = event.occurred_at
+            occurred, occurred_bytes = (
+                to_seconds("occurred_at", stamp, "TIMESTAMP_RANGE"),
+                stamp.ByteSize() + 2,
+            )
+        kind, token = event.kind, event.reward_token
+        occurred_at_us = None if occurred is None else round(occurred * 1e6)
+        # Most events say no more than this: where it takes all of their bytes there is nothing else to see.
+        plain = kind != "" and len(token) == REWARD_TOKEN_CHARS
+        if plain and size == len(kind) + len(token) + occurred_bytes + _PLAIN_BYTES:
+            return Report(kind, token, "", "", NOBODY, "", occurred_at_us, None, b"", size)
         return _report(
             event,
             size,
             person=to_person("person", event.person) if event.HasField("person") else NOBODY,
-            occurred_at_us=None if occurred is None else round(occurred * 1e6),
+            occurred_at_us=occurred_at_us,
             properties=_properties(event.properties) if event.HasField("properties") else b"",
         )
     except InvalidRequestError as error:

@@ -11,10 +11,13 @@ from io import BytesIO
 from typing import Any
 
 import asyncpg
+import numpy as np
 
 from nearcast_faultpoints.arming import Failpoint
 from nearcast_faultpoints.reaching import reach
 from nearcast_ledger.kinds import IMPRESSION
+from nearcast_store.counting.columns import LedgerRows, columns_of
+from nearcast_store.counting.counted import CountColumns
 from nearcast_store.counting.partitions import DAYS_AHEAD, DAYS_BACK, Partitions
 from nearcast_store.counting.protocol import (
     Batch,
@@ -24,15 +27,13 @@ from nearcast_store.counting.protocol import (
     FeedCount,
     FoldResult,
     Hold,
-    LedgerRow,
 )
-from nearcast_store.counting.staging import COLUMNS, packed
+from nearcast_store.counting.staging import packed
 from nearcast_store.counting.tallying import (
     Trial,
     TrialKey,
-    find_trials,
+    find_trials_in,
     merge,
-    one_of_each,
     tally_changes,
 )
 from nearcast_store.errors import DataRefusedError, PositionsLostError, StoreUnavailableError
@@ -43,9 +44,11 @@ _EVENTS = queries("events")
 _COUNTS = queries("counts")
 _TRIALS = queries("trials")
 _LOG = queries("log")
-_COMPACTION = queries("compaction")
+_US_PER_DAY = 86_400_000_000
 # No count has a key as low as this.
 _BEFORE_ALL = (-1, 0, 0, 0, 0, 0, False)
+# Of changes; where there are more, to read all counts piece by piece costs less memory.
+_MOST_CHANGED = 200_000
 
 
 class PostgresCountStore:
@@ -59,7 +62,7 @@ class PostgresCountStore:
         """After StoreUnavailableError the same batch can be folded again: what was stored is known."""
         if not (batch.rows or batch.dead or batch.progress or batch.holds):
             return FoldResult(0, 0, 0)
-        rows = one_of_each(batch.rows)
+        rows = columns_of(batch.rows).in_order()
         try:
             return await self._fold(batch, rows)
         except DataRefusedError as error:
@@ -80,23 +83,17 @@ class PostgresCountStore:
     async def changed_since(
         self, tenant_id: int, horizon: int | None, after: CountRow | None = None, most: int = 10_000
     ) -> Changes:
-        """The next horizon is read first: whoever commits between the two reads is seen twice, not never."""
-        place = () if after is None else after[:-1]
+        """The next horizon is read first: whoever commits after it is seen twice, not never."""
         async with self._pool.connection() as connection:
-            now: int = await connection.fetchval(_COUNTS["read_horizon"])
-            rows: Sequence[Any] = ()
-            # A horizon in the future is another server's, or this one's before it was restored.
-            complete = horizon is None or horizon > now
-            if not complete:
-                name = "list_more_changed_counts" if place else "list_changed_counts"
-                rows = await connection.fetch(_COUNTS[name], tenant_id, most, horizon, *place)
-                # Asked last: whatever was cleared before the rows were read is known by now.
-                complete = await connection.fetchval(_COMPACTION["is_cleared"], horizon)
+            look = await connection.fetch(_COUNTS["list_changed_counts"], tenant_id, horizon, _MOST_CHANGED)
+            now, complete = look[0][:2]
             if complete:
-                rows = await connection.fetch(
-                    _COUNTS["list_counts"], tenant_id, most, *(place or _BEFORE_ALL)
-                )
-        return Changes([CountRow(*row) for row in rows], now, complete, len(rows) == most)
+                place = _BEFORE_ALL if after is None else after[:-1]
+                all_counts = await connection.fetch(_COUNTS["list_counts"], tenant_id, most, *place)
+                rows = CountColumns.received(all_counts)
+                return Changes(rows, now, complete, len(rows) == most)
+        changed = CountColumns.received([row[2:] for row in look]).latest(after)
+        return Changes(changed[:most], now, complete, len(changed) > most)
 
     async def horizon(self) -> int:
         """The oldest transaction that still runs."""
@@ -108,7 +105,16 @@ class PostgresCountStore:
         """Without counts: those are read when they are told."""
         async with self._pool.connection() as connection:
             rows = await connection.fetch(_COUNTS["list_changed_postings"], tenant_id, horizon, after, most)
+            # Asked last: whatever was dropped before the changes were read is known by now.
+            if not horizon or await connection.fetchval(_COUNTS["has_dropped_changes"], tenant_id, horizon):
+                rows = await connection.fetch(_COUNTS["list_postings"], tenant_id, after, most)
         return [row["posting"] for row in rows]
+
+    async def drop_changes(self, older_s: float) -> int:
+        """Forget what changed so long ago, of every tenant; who has not heard of it reads all counts."""
+        async with self._pool.connection() as connection:
+            dropped: int = await connection.fetchval(_COUNTS["drop_changes"], older_s)
+        return dropped
 
     async def feed_counts(self, tenant_id: int) -> list[FeedCount]:
         """Sorted by market, feed and hour."""
@@ -139,20 +145,20 @@ class PostgresCountStore:
             rows = await connection.fetch(_COUNTS["list_kind_totals"], tenant_id)
         return {row["kind"]: row["count"] for row in rows}
 
-    async def _fold(self, batch: Batch, rows: Sequence[LedgerRow]) -> FoldResult:
+    async def _fold(self, batch: Batch, rows: LedgerRows) -> FoldResult:
         async with self._pool.transaction() as connection:
-            new = await _store(connection, rows) if rows else []
-            if new:
+            new = await _store(connection, rows) if len(rows) else rows
+            if len(new):
                 await _add_counts(connection)
-            if trials := find_trials(new):
+            if trials := find_trials_in(new):
                 await _store_trials(connection, trials)
             await _require_held(connection, batch.holds)
             await _move_positions(connection, batch, new)
             if batch.dead:
                 await _bury(connection, batch.dead)
             reach(Failpoint.KEEPER_BEFORE_COMMIT, cut=connection.terminate)
-        reported = sum(not row.implied for row in batch.rows)
-        counted = sum(not row.implied for row in new)
+        reported = sum(columns_of(batch.rows).reported().values())
+        counted = sum(new.reported().values())
         return FoldResult(counted, reported - counted, len(batch.dead))
 
 
@@ -162,24 +168,22 @@ async def _add_counts(connection: Connection) -> None:
         await connection.execute(_COUNTS[name])
 
 
-async def _store(connection: Connection, rows: Sequence[LedgerRow]) -> list[LedgerRow]:
+async def _store(connection: Connection, rows: LedgerRows) -> LedgerRows:
     """Store what is new, or learned from only now; that."""
     await connection.execute(_EVENTS["create_staged_events"])
-    await connection.copy_to_table(
-        "staged_events", source=BytesIO(packed(rows)), columns=COLUMNS, format="binary"
-    )
+    columns, raw = packed(rows)
+    await connection.copy_to_table("staged_events", source=BytesIO(raw), columns=columns, format="binary")
     reach(Failpoint.KEEPER_AFTER_COPY, cut=connection.terminate)
-    known = {row["known_already"] for row in await connection.fetch(_EVENTS["insert_staged_events"])}
-    if known:
-        await connection.execute(_EVENTS["forget_known_events"], sorted(known))
-    longer = [
-        (*row.identity, row.event.dwell_ms)
-        for ordinal, row in enumerate(rows)
-        if row.event.dwell_ms is not None and ordinal in known
-    ]
+    known = sorted(row["known_already"] for row in await connection.fetch(_EVENTS["insert_staged_events"]))
+    if not known:
+        return rows
+    await connection.execute(_EVENTS["forget_known_events"], known)
+    new = np.ones(len(rows), np.bool_)
+    new[known] = False
+    longer = [(*row.identity, row.event.dwell_ms) for row in rows.where(~new & (rows.rows["dwell_ms"] >= 0))]
     if longer:
         await connection.execute(_EVENTS["lengthen_dwells"], *_columns(longer))
-    return [row for ordinal, row in enumerate(rows) if ordinal not in known] if known else list(rows)
+    return rows.where(new)
 
 
 async def _store_trials(connection: Connection, trials: Mapping[TrialKey, Trial]) -> None:
@@ -227,8 +231,8 @@ async def _require_held(connection: Connection, holds: Sequence[Hold]) -> None:
         raise PositionsLostError(f"another keeper reads shard {lost[0][1]} of tenant {lost[0][0]} now")
 
 
-async def _move_positions(connection: Connection, batch: Batch, new: Iterable[LedgerRow]) -> None:
-    counted = Counter((row.identity.tenant_id, row.shard) for row in new if not row.implied)
+async def _move_positions(connection: Connection, batch: Batch, new: LedgerRows) -> None:
+    counted = Counter(new.reported())
     dead = Counter((letter.tenant_id, letter.shard) for letter in batch.dead)
     accepted = {(step.tenant_id, step.shard): step for step in batch.progress}
     rows = [
@@ -264,10 +268,10 @@ def _is_missing_partition(error: DataRefusedError) -> bool:
     )
 
 
-def _days_of(rows: Iterable[LedgerRow]) -> set[date]:
+def _days_of(rows: LedgerRows) -> set[date]:
     """The identity days; DataRefusedError for one that no gateway can have accepted."""
     days = set()
-    for row in rows:
+    for row in _one_of_each_day(rows):
         received = datetime.fromtimestamp(row.received_at_us // 1_000_000, UTC).date()
         early, late = received - timedelta(DAYS_BACK + 1), received + timedelta(DAYS_AHEAD)
         if not early <= row.identity.day <= late:
@@ -277,6 +281,13 @@ def _days_of(rows: Iterable[LedgerRow]) -> set[date]:
             )
         days.add(row.identity.day)
     return days
+
+
+def _one_of_each_day(rows: LedgerRows) -> LedgerRows:
+    """Of all that were received and happened on the same days."""
+    received = rows.shared("received_at_us") // _US_PER_DAY
+    pairs = np.stack((received, rows.days()))
+    return rows.where(np.sort(np.unique(pairs, axis=1, return_index=True)[1]))
 
 
 def _columns(rows: Iterable[Sequence[Any]]) -> list[tuple[Any, ...]]:

@@ -24,6 +24,8 @@ from nearcast_store.policies.protocol import Revision
 MOST_EVENT_BYTES = 16384
 MOST_VALUE = 1e9
 
+# Looking a member up by its name costs more than all else that is done with it.
+_LEARNED = Unlearned.LEARNED
 _TOLD = {
     Unlearned.LEARNED: OK,
     Unlearned.TOKEN_MISSING: Outcome(
@@ -121,8 +123,9 @@ def judge(grounds: Grounds, report: Report, now_ms: int) -> Judged:
     verdict = judge_attribution(shown[0].request_id, grounds.revision.policy.attribution.window_hours, now_ms)
     if isinstance(verdict, EventProblem):
         return _too_far("reward_token", verdict)
-    first, *more = [_event(report, kind, verdict, *each) for each in seen]
-    return Judged(_TOLD[verdict], first, verdict is Unlearned.LEARNED, more)
+    more = [_event(report, kind, verdict, *each) for each in seen[1:]] if len(seen) > 1 else ()
+    told, learned = (OK, True) if verdict is _LEARNED else (_TOLD[verdict], False)
+    return Judged(told, _event(report, kind, verdict, *seen[0]), learned, more)
 
 
 def _event(
@@ -164,7 +167,7 @@ def _attribution(grounds: Grounds, report: Report) -> tuple[Sequence[Claims], Un
     # person it was made for.
     if not _same_person(grounds, shown[0], report.person):
         return (), Unlearned.TOKEN_SUBJECT
-    return shown, Unlearned.LEARNED
+    return shown, _LEARNED
 
 
 def _seen(report: Report, shown: Sequence[Claims]) -> Sequence[Seen] | Violation:
@@ -219,20 +222,29 @@ def _form_problem(report: Report) -> Violation | None:
         )
     if not report.kind:
         return Violation("kind", "REQUIRED_FIELD", "is required, such as impression, view, save or apply")
-    for field, value in (
-        ("item_id", report.item_id),
-        ("person.user_id", report.person.user_id),
-        ("person.anonymous_id", report.person.anonymous_id),
-        ("session_id", report.session_id),
-    ):
-        problems = check_id(field, value) if value else []
-        if problems:
-            return problems[0]
+    if (problem := _name_problem(report)) is not None:
+        return problem
     if report.event_id and parse_uuid(report.event_id) is None:
         return Violation("event_id", "EVENT_ID_FORMAT", _AGES[EventProblem.ID_FORMAT][1])
     if report.value is not None and not (math.isfinite(report.value) and 0 <= report.value <= MOST_VALUE):
         return Violation("value", "VALUE_OUT_OF_RANGE", f"must be a number from 0 to {MOST_VALUE:g}")
     return _slate_problem(report) if report.slate_token else single_problem(report.seen, report.dwell_ms)
+
+
+def _name_problem(report: Report) -> Violation | None:
+    person = report.person
+    if not (report.item_id or person.user_id or person.anonymous_id or report.session_id):
+        return None
+    for field, value in (
+        ("item_id", report.item_id),
+        ("person.user_id", person.user_id),
+        ("person.anonymous_id", person.anonymous_id),
+        ("session_id", report.session_id),
+    ):
+        problems = check_id(field, value) if value else []
+        if problems:
+            return problems[0]
+    return None
 
 
 def _slate_problem(report: Report) -> Violation | None:

@@ -26,7 +26,7 @@ def single_problem(seen: bytes, dwell_ms: Sequence[int]) -> Violation | None:
     """What is wrong with them in an event of one item."""
     if seen:
         return Violation("seen", "SEEN_INVALID", "must be unset without a slate_token")
-    return _dwell_problem(dwell_ms, 1)
+    return _dwell_problem(dwell_ms, 1) if dwell_ms else None
 
 
 def seen_of(shown: Sequence[Claims], seen: bytes, dwell_ms: Sequence[int]) -> Sequence[Seen] | Violation:

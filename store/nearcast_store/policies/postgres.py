@@ -33,13 +33,19 @@ class PostgresPolicyStore:
         self._pool = pool
         self._clock = clock
         self._first = default_policy() if first is None else first
+        # By tenant: what was in force last, and the text it was read from; every gateway asks twice a second.
+        self._read: dict[int, tuple[str, Revision]] = {}
 
     async def current(self, tenant_id: int) -> Revision:
         """DataRefusedError when there is no such tenant."""
         async with self._pool.connection() as connection:
             row = await connection.fetchrow(_POLICIES["read_revision"], tenant_id)
             if row is not None:
-                return _revision_of(tenant_id, row, await _numbers(connection, tenant_id))
+                body, known = self._read.get(tenant_id, ("", None))
+                if known is None or (known.number, body) != (row["revision"], row["body"]):
+                    known = _revision_of(tenant_id, row, await _numbers(connection, tenant_id))
+                    self._read[tenant_id] = (row["body"], known)
+                return known
         return await self._apply(tenant_id, self._first, "system", "", only_first=True)
 
     async def revision(self, tenant_id: int, number: int) -> Revision | None:

@@ -130,14 +130,6 @@ where tenant_id = $1 and posting > $2 and posting <= $3 and bucket between $4 an
 -- name: note_clearing
 update compactions set cleared_at = now() where day = $1;
 
--- name: is_cleared
--- Whether something is gone that whoever looked last at this horizon has not heard of. Transactions that are
--- still to come are another server's, from before a restore.
-select exists (
-    select from compactions
-    where clearing_at is not null and xid >= $1::xid8 and xid < pg_snapshot_xmax(pg_current_snapshot())
-);
-
 -- name: list_replaced_epochs
 -- The first epoch of each tenant that may still have sessions in it: those before were replaced long ago.
 select tenant_id, max(epoch) as epoch

@@ -34,35 +34,50 @@ on conflict (tenant_id, kind) do update set count = kept.count + excluded.count;
 select pg_snapshot_xmin(pg_current_snapshot());
 
 -- name: list_counts
-select posting, market, kind, bucket, position_bucket, feed, explore, count
-from item_counts
-where tenant_id = $1
-  and (posting, market, kind, bucket, position_bucket, feed, explore)
-    > ($3::bigint, $4::integer, $5::smallint, $6::integer, $7::smallint, $8::smallint, $9::boolean)
-order by posting, market, kind, bucket, position_bucket, feed, explore
-limit $2;
-
--- name: list_changed_counts
--- What changed is found before it is sorted: going through all counts in their order would find it too, and a
--- planner that takes the limit for a promise would.
-with changed as materialized (
+select array_send(array_agg(posting)), array_send(array_agg(market)), array_send(array_agg(kind)),
+       array_send(array_agg(bucket)), array_send(array_agg(position_bucket)), array_send(array_agg(feed)),
+       array_send(array_agg(explore)), array_send(array_agg(count))
+from (
     select posting, market, kind, bucket, position_bucket, feed, explore, count
     from item_counts
-    where tenant_id = $1 and changed_xid >= $3::xid8
-)
-select * from changed
-order by posting, market, kind, bucket, position_bucket, feed, explore
-limit $2;
+    where tenant_id = $1
+      and (posting, market, kind, bucket, position_bucket, feed, explore)
+        > ($3::bigint, $4::integer, $5::smallint, $6::integer, $7::smallint, $8::smallint, $9::boolean)
+    order by posting, market, kind, bucket, position_bucket, feed, explore
+    limit $2
+) page;
 
--- name: list_more_changed_counts
--- So much changed that the first part did not hold it.
-select posting, market, kind, bucket, position_bucket, feed, explore, count
-from item_counts
-where tenant_id = $1 and changed_xid >= $3::xid8
-  and (posting, market, kind, bucket, position_bucket, feed, explore)
-    > ($4::bigint, $5::integer, $6::smallint, $7::integer, $8::smallint, $9::smallint, $10::boolean)
-order by posting, market, kind, bucket, position_bucket, feed, explore
-limit $2;
+-- name: list_changed_counts
+-- All in one look: where the next one begins, and what has changed since the last, or whether all counts must be
+-- read. The changes of one count stand in the order of their ids, and none is read without those after it. A
+-- horizon in the future is another server's, or this one's before it was restored; so is what was dropped there.
+with look as materialized (
+    select pg_snapshot_xmin(pg_current_snapshot()) as horizon, pg_snapshot_xmax(pg_current_snapshot()) as future
+),
+first as materialized (
+    select min(change_id) as change_id from count_changes where tenant_id = $1 and xid >= $2::xid8
+),
+told as materialized (
+    select horizon,
+           $2::xid8 is null or $2::xid8 > horizon
+           or exists (
+               select from count_changes_dropped
+               where tenant_id = $1 and xid >= $2::xid8 and xid < future
+           )
+           or exists (select from compactions where clearing_at is not null and xid >= $2::xid8 and xid < future)
+           or (
+               select sum(size) from count_changes
+               where tenant_id = $1 and change_id >= (select change_id from first)
+           ) > $3 as complete
+    from look
+)
+select told.horizon, coalesce(told.complete, false) as complete,
+       array_send(c.postings), array_send(c.markets), array_send(c.kinds), array_send(c.buckets),
+       array_send(c.position_buckets), array_send(c.feeds), array_send(c.explores), array_send(c.counts)
+from told
+left join count_changes c
+    on told.complete is not true and c.tenant_id = $1 and c.change_id >= (select change_id from first)
+order by c.change_id;
 
 -- name: list_counts_of_postings
 select posting, market, kind, bucket, position_bucket, feed, explore, count
@@ -71,10 +86,51 @@ where tenant_id = $1 and posting = any($2::bigint[]);
 
 -- name: list_changed_postings
 select distinct posting
-from item_counts
-where tenant_id = $1 and changed_xid >= $2::xid8 and posting > $3
+from count_changes, unnest(postings) as posting
+where tenant_id = $1 and xid >= $2::xid8 and posting > $3
 order by posting
 limit $4;
+
+-- name: has_dropped_changes
+-- Whether something of what changed since that horizon can no longer be told.
+select exists (
+    select from count_changes_dropped
+    where tenant_id = $1 and xid >= $2::xid8 and xid < pg_snapshot_xmax(pg_current_snapshot())
+);
+
+-- name: list_postings
+select distinct posting
+from posting_totals
+where tenant_id = $1 and posting > $2
+order by posting
+limit $3;
+
+-- name: drop_changes
+-- Of every tenant, all that stand before the last one that is older than so many seconds. A transaction that is
+-- still to come is another server's, from before a restore.
+with last as materialized (
+    select tenant_id, max(change_id) as change_id
+    from count_changes
+    where noted_at < now() - make_interval(secs => $1)
+    group by tenant_id
+),
+gone as (
+    delete from count_changes c using last
+    where c.tenant_id = last.tenant_id and c.change_id <= last.change_id
+    returning c.tenant_id, c.xid
+),
+noted as (
+    insert into count_changes_dropped as kept (tenant_id, xid)
+    select tenant_id, max(xid) from gone
+    where xid < pg_snapshot_xmax(pg_current_snapshot())
+    group by tenant_id
+    order by tenant_id
+    on conflict (tenant_id) do update set xid = case
+        when kept.xid < pg_snapshot_xmax(pg_current_snapshot()) then greatest(kept.xid, excluded.xid)
+        else excluded.xid
+    end
+)
+select count(*) from gone;
 
 -- name: sum_counts_of_postings
 select posting, kind, sum(count)::bigint as total
@@ -83,9 +139,14 @@ where tenant_id = $1 and posting = any($2::bigint[])
 group by posting, kind;
 
 -- name: list_top_postings
+-- Those of the first orders of magnitude, as far as so many reach, and then by their counts.
 select posting
 from posting_totals
 where tenant_id = $1 and kind = $2
+  and magnitude >= coalesce((
+      select magnitude from posting_totals where tenant_id = $1 and kind = $2
+      order by magnitude desc offset greatest($3 - 1, 0) limit 1
+  ), 0)
 order by count desc, posting
 limit $3;
 

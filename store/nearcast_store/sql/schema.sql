@@ -18,6 +18,7 @@ select a.attname as name,
        nullif(l.collname, 'default') as collation_name,
        a.attnotnull as required,
        a.attidentity::text as identity,
+       a.attgenerated <> '' as computed,
        pg_get_expr(d.adbin, d.adrelid) as default_value
 from pg_attribute a
 left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
