@@ -1,5 +1,6 @@
 """What an event is once a gateway has accepted it."""
 
+from collections.abc import Sequence
 from enum import IntEnum
 from uuid import UUID
 
@@ -54,4 +55,4 @@ class Entry(Struct, frozen=True):
     received_at_us: int
     gateway_id: str
     durability: Durability
-    events: tuple[AcceptedEvent, ...]
+    events: Sequence[AcceptedEvent]

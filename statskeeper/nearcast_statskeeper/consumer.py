@@ -1,16 +1,14 @@
 """Reads the event log and folds it into Postgres; acknowledges only what was committed."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from time import perf_counter
 
 from nearcast_faultpoints.arming import Failpoint
 from nearcast_faultpoints.reaching import reach
-from nearcast_ledger.kinds import IMPRESSION
-from nearcast_statskeeper.faults import BIGINT_MAX
-from nearcast_statskeeper.folding import Plan, events_in, plan
+from nearcast_statskeeper.folding import Plan, draft, events_in
 from nearcast_statskeeper.pacing import Clock
 from nearcast_statskeeper.roster import Roster
 from nearcast_statskeeper.sifting import HOUSE_FAULTS, Sifted, fold_sifted
@@ -37,10 +35,14 @@ WAIT_S = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Appetite:
-    """How much is folded at once, and when another keeper's unfinished entries are taken over."""
+    """How much is folded at once, and when another keeper's unfinished entries are taken over.
+
+    With `buries_unforeseen` also entries that raise one after another become dead letters.
+    """
 
     batch_events: int
     claim_idle_s: float
+    buries_unforeseen: bool = False
 
 
 class Consumer:
@@ -71,7 +73,7 @@ class Consumer:
         self._held: list[Record] = []
         self._ahead: list[Record] = []
         self._failed = False
-        self._suspicion = Suspicion()
+        self._suspicion = Suspicion(buries_all=appetite.buries_unforeseen)
         self._most_entries = max(1, appetite.batch_events // 20)
         self._claimed_at: float | None = None
         self.folds = Tally()
@@ -159,8 +161,9 @@ class Consumer:
         return list(self._held)
 
     async def _fold(self, records: Sequence[Record]) -> None:
-        rewarding = await self._roster.rewarding(_decisions(records))
-        planned = plan(records, rewarding, self._source.holds(records))
+        drafted = draft(records)
+        rewarding = await self._roster.rewarding(drafted.decisions())
+        planned = drafted.plan(rewarding, self._source.holds(records))
         started = perf_counter()
         reading = asyncio.ensure_future(self._read_ahead(records))
         try:
@@ -220,16 +223,3 @@ class Consumer:
             # What was read came before what was not: until more is read, the oldest in hand stands for all.
             self.fresh_at = min(now, min(received) / 1e6)
             self._metrics.set(KEEPER_LOG_OLDEST_SECONDS, now - self.fresh_at)
-
-
-def _decisions(records: Iterable[Record]) -> set[tuple[int, int]]:
-    """Tenant and policy revision of every decision that somebody acted on."""
-    return {
-        (record.tenant_id, event.claims.policy_revision)
-        for record in records
-        if record.entry is not None
-        for event in record.entry.events
-        if event.claims is not None
-        and event.kind != IMPRESSION
-        and 0 < event.claims.policy_revision <= BIGINT_MAX
-    }

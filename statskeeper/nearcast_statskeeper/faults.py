@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import msgspec
+import numpy as np
 
 from nearcast_ledger.claims import Claims
 from nearcast_ledger.event import AcceptedEvent, Entry
 from nearcast_ledger.horizon import FUTURE_TOLERANCE_S, HORIZON_HOURS
 from nearcast_ledger.requestid import is_uuid7, uuid7_ms
+from nearcast_store.counting.columns import Column, LedgerRows, ms_of
+from nearcast_store.log.packing import NO_TIME_US
 
 SMALLINT_MAX = 2**15 - 1
 INTEGER_MAX = 2**31 - 1
@@ -79,6 +82,39 @@ def fault_of_event(event: AcceptedEvent, received_at_us: int) -> Fault | None:
         if fault is not None:
             return fault
     return _identity_fault(event, received_at_us)
+
+
+def sound(rows: LedgerRows) -> Column:
+    """Which rows of sound entries have no fault, all at once; of those that say more than claims, none."""
+    table, decided = rows.rows, rows.decisions
+    age_ms = rows.shared("received_at_us") // 1000 - ms_of(table["high"])
+    times_us = table["occurred_at_us"]
+    sound_decisions = (
+        (decided["feed_propensity"] >= 0)
+        & (decided["feed_propensity"] <= 1)
+        & (decided["feed"] <= SMALLINT_MAX)
+        & (decided["scenario"] <= SMALLINT_MAX)
+        & (decided["market"] <= INTEGER_MAX)
+        & (decided["policy_revision"] >= 0)
+        & (decided["policy_epoch"] >= 0)
+        & (decided["key_id"] <= SMALLINT_MAX)
+        & (decided["high"] >> np.uint64(12) & np.uint64(15) == 7)
+        & (decided["low"] >> np.uint64(62) == 2)
+    )
+    found: Column = (
+        table["claimed"]
+        & (table["detail"] < 0)
+        & sound_decisions[table["decision"]]
+        & (table["kind"] >= 1)
+        & (table["kind"] <= SMALLINT_MAX)
+        & (table["posting"] >= 1)
+        & (table["position"] <= SMALLINT_MAX)
+        & (table["dwell_ms"] <= INTEGER_MAX)
+        & ((times_us == NO_TIME_US) | (times_us >= FIRST_US) & (times_us <= LAST_US))
+        & (age_ms >= -_NEWEST_MS)
+        & (age_ms <= _OLDEST_MS)
+    )
+    return found
 
 
 def _identity_fault(event: AcceptedEvent, received_at_us: int) -> Fault | None:

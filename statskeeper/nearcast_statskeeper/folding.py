@@ -1,26 +1,26 @@
 """From entries of the log to one batch of ledger rows: pure, so that order and repetition cannot matter."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import date
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
+import numpy as np
 from msgspec import Struct
 from msgspec.structs import replace
 
 from nearcast_ledger.event import AcceptedEvent, Entry, Unlearned
-from nearcast_ledger.identity import Identity, identity_of, implied_impression
+from nearcast_ledger.identity import Identity
 from nearcast_ledger.kinds import IMPRESSION
-from nearcast_statskeeper.faults import DeadReason, Fault, fault_of_entry, fault_of_event
+from nearcast_statskeeper.faults import DeadReason, Fault, fault_of_entry, fault_of_event, sound
+from nearcast_store.counting.columns import Column, LedgerRows, Part, Source, columns_of, unpack_rows
 from nearcast_store.counting.protocol import (
     Batch,
     DeadLetter,
     Hold,
-    LedgerRow,
     ShardProgress,
     place_in_stream,
 )
-from nearcast_store.counting.tallying import one_of_each
 from nearcast_store.log.codec import encode_entry
+from nearcast_store.log.packing import PackedEvents, pack_events
 from nearcast_store.log.protocol import Record
 from nearcast_store.log.suspicion import ALONE_AFTER
 
@@ -56,29 +56,37 @@ class Raised:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One batch, and the rows it was chosen from with where each came from.
+    """One batch, and the records that its rows came from, by the rows' sources.
 
     What `raised` while it was judged is among the batch's dead letters.
     """
 
     batch: Batch
-    drafted: Sequence[tuple[LedgerRow, Origin]]
+    records: Sequence[Record]
     raised: Sequence[Raised] = ()
 
     def origins(self) -> Mapping[Identity, Origin]:
         """Where each row of the batch came from; found only when asked, as hardly anybody does."""
-        # The chosen row may hold the dwell of another; then any of its reports stands for it.
-        chosen = {row.identity: row for row in self.batch.rows}
-        origins = {row.identity: origin for row, origin in reversed(self.drafted)}
-        return origins | {row.identity: origin for row, origin in self.drafted if chosen[row.identity] is row}
+        rows = columns_of(self.batch.rows)
+        places = zip(rows.rows["source"].tolist(), rows.rows["index"].tolist(), strict=True)
+        return {
+            row.identity: Origin(self.records[source], index)
+            for row, (source, index) in zip(rows, places, strict=True)
+        }
 
 
 def plan(records: Sequence[Record], rewarding: Rewarding, holds: Sequence[Hold] = ()) -> Plan:
     """What to store for these records; rows and progress come out sorted by their keys."""
-    draft = _Draft(rewarding, holds)
+    return draft(records).plan(rewarding, holds)
+
+
+def draft(records: Sequence[Record]) -> "Draft":
+    """What there is to store for these records, before it is known what rewards feeds."""
+    drafted = Draft()
     for record in records:
-        draft.take(record)
-    return draft.plan()
+        drafted.take(record)
+    drafted.judge()
+    return drafted
 
 
 def dead_event(origin: Origin, fault: Fault) -> DeadLetter:
@@ -94,77 +102,126 @@ def events_in(records: Iterable[Record]) -> int:
     return sum(_accepted(record) for record in records)
 
 
-@dataclass(slots=True)
-class _Draft:
-    rewarding: Rewarding
-    holds: Sequence[Hold]
-    rows: list[tuple[LedgerRow, Origin]] = field(default_factory=list)
-    dead: dict[tuple[int, int, str, int], DeadLetter] = field(default_factory=dict)
-    progress: dict[tuple[int, int], ShardProgress] = field(default_factory=dict)
-    raised: list[Raised] = field(default_factory=list)
+class Draft:
+    """What was read, as rows, and what of it is dead."""
+
+    def __init__(self) -> None:
+        self._parts: list[Part] = []
+        self._sources: list[Source] = []
+        self._records: list[Record] = []
+        self._rows = unpack_rows((), ())
+        self._dead: dict[tuple[int, int, str, int], DeadLetter] = {}
+        self._progress: dict[tuple[int, int], ShardProgress] = {}
+        self._raised: list[Raised] = []
 
     def take(self, record: Record) -> None:
+        """One more record."""
         self._move(record)
-        if record.entry is None:
+        entry = record.entry
+        if entry is None:
             self._bury(_letter(record, 0, Fault(DeadReason.UNDECODABLE, record.fault), record.raw))
             return
-        entry_fault = _fault_of(record, record.entry)
-        for index, event in enumerate(record.entry.events):
-            origin = Origin(record, index)
-            try:
-                fault = entry_fault or fault_of_event(event, record.entry.received_at_us)
-                if fault is not None:
-                    self._bury(dead_event(origin, fault))
-                    continue
-                self.rows += [(row, origin) for row in self._rows_of(record.shard, record.entry, event)]
-            except MemoryError:
-                raise
-            except Exception as error:  # noqa: BLE001 - one event must not end the counting of all others
-                self.raised.append(Raised(origin, error))
-                self._bury(self.raised[-1].letter())
+        fault = _fault_of(record, entry)
+        if fault is not None:
+            for index in range(len(entry.events)):
+                self._bury(dead_event(Origin(record, index), fault))
+            return
+        source = Source(
+            entry.tenant_id, entry.received_at_us, entry.gateway_id, entry.durability, record.shard
+        )
+        if isinstance(entry.events, PackedEvents):
+            self._parts.append(Part(len(self._sources), entry.events.packed))
+        else:
+            self._pack(record, entry.events)
+        self._sources.append(source)
+        self._records.append(record)
 
-    def plan(self) -> Plan:
+    def judge(self) -> None:
+        """Make rows of all that was taken, and put aside what cannot be stored."""
+        rows = unpack_rows(self._parts, self._sources)
+        keep = sound(rows)
+        one_by_one = np.array([part.indexes is not None for part in self._parts], np.bool_)
+        judged = np.repeat(one_by_one, [part.packed.size for part in self._parts])
+        for place in np.flatnonzero(~keep & ~judged).tolist():
+            source, index = rows.rows["source"][place], rows.rows["index"][place]
+            keep[place] = self._passes(Origin(self._records[source], int(index)), rows.event(place))
+        self._rows = rows.where(keep | judged)
+
+    def decisions(self) -> set[tuple[int, int]]:
+        """Tenant and policy revision of every decision that somebody acted on."""
+        acts = self._rows.where(_acts(self._rows))
+        tenants, revisions = acts.shared("tenant_id"), acts.decided("policy_revision")
+        return {each for each in zip(tenants.tolist(), revisions.tolist(), strict=True) if each[1] > 0}
+
+    def plan(self, rewarding: Rewarding, holds: Sequence[Hold] = ()) -> Plan:
+        """What to store of it; rows and progress come out sorted by their keys."""
+        self._note_rewards(rewarding)
         batch = Batch(
-            rows=sorted(one_of_each(row for row, _ in self.rows), key=_place),
-            dead=[self.dead[key] for key in sorted(self.dead)],
-            progress=[self.progress[shard] for shard in sorted(self.progress)],
-            holds=self.holds,
+            rows=self._rows.with_implied().in_order(),
+            dead=[self._dead[key] for key in sorted(self._dead)],
+            progress=[self._progress[shard] for shard in sorted(self._progress)],
+            holds=holds,
         )
-        return Plan(batch, self.rows, self.raised)
+        return Plan(batch, self._records, self._raised)
 
-    def _rows_of(self, shard: int, entry: Entry, event: AcceptedEvent) -> Iterator[LedgerRow]:
-        yield self._row(shard, entry, event, implied=False)
-        impression = implied_impression(event)
-        if impression is not None:
-            yield self._row(shard, entry, impression, implied=True)
+    def _pack(self, record: Record, events: Sequence[AcceptedEvent]) -> None:
+        """Of events that came one by one, those that pass."""
+        passed = [index for index, event in enumerate(events) if self._passes(Origin(record, index), event)]
+        packed = pack_events([events[index] for index in passed])
+        if packed is not None:
+            self._parts.append(Part(len(self._sources), packed, passed))
+            return
+        for index in passed:
+            packed = pack_events([events[index]])
+            if packed is not None:
+                self._parts.append(Part(len(self._sources), packed, [index]))
+            else:
+                self._raise(Origin(record, index), ValueError("it passes, and has no place in the ledger"))
 
-    def _row(self, shard: int, entry: Entry, event: AcceptedEvent, *, implied: bool) -> LedgerRow:
-        rewards = (
-            event.claims is not None
-            and event.unlearned is Unlearned.LEARNED
-            and event.kind != IMPRESSION
-            and self.rewarding(entry.tenant_id, event.claims.policy_revision, event.kind)
-        )
-        return LedgerRow(
-            identity=identity_of(entry.tenant_id, event),
-            event=event,
-            implied=implied,
-            received_at_us=entry.received_at_us,
-            gateway_id=entry.gateway_id,
-            durability=entry.durability,
-            rewards_feed=rewards,
-            shard=shard,
-        )
+    def _passes(self, origin: Origin, event: AcceptedEvent) -> bool:
+        """Whether it can be stored; what cannot is put aside."""
+        entry = origin.record.entry
+        assert entry is not None
+        try:
+            fault = fault_of_event(event, entry.received_at_us)
+        except MemoryError:
+            raise
+        except Exception as error:  # noqa: BLE001 - one event must not end the counting of all others
+            self._raise(origin, error)
+            return False
+        if fault is not None:
+            self._bury(dead_event(origin, fault))
+        return fault is None
+
+    def _raise(self, origin: Origin, error: Exception) -> None:
+        self._raised.append(Raised(origin, error))
+        self._bury(self._raised[-1].letter())
+
+    def _note_rewards(self, rewarding: Rewarding) -> None:
+        known: dict[tuple[int, int, int], bool] = {}
+        acts = _acts(self._rows)
+        rows = self._rows.where(acts)
+        rewards = []
+        for said in zip(
+            rows.shared("tenant_id").tolist(),
+            rows.decided("policy_revision").tolist(),
+            rows.rows["kind"].tolist(),
+            strict=True,
+        ):
+            if said not in known:
+                known[said] = rewarding(*said)
+            rewards.append(known[said])
+        self._rows.rows["rewards_feed"][acts] = rewards
 
     def _bury(self, letter: DeadLetter) -> None:
-        self.dead[letter.tenant_id, letter.shard, letter.entry_id, letter.event_index] = letter
+        self._dead[letter.tenant_id, letter.shard, letter.entry_id, letter.event_index] = letter
 
     def _move(self, record: Record) -> None:
         shard = (record.tenant_id, record.shard)
-        known = self.progress.get(shard)
+        known = self._progress.get(shard)
         last, accepted = (known.last_entry_id, known.accepted) if known else ("0-0", 0)
         last = max(last, record.entry_id, key=place_in_stream)
-        self.progress[shard] = ShardProgress(*shard, last, accepted + _accepted(record))
+        self._progress[shard] = ShardProgress(*shard, last, accepted + _accepted(record))
 
 
 def _fault_of(record: Record, entry: Entry) -> Fault | None:
@@ -176,16 +233,13 @@ def _fault_of(record: Record, entry: Entry) -> Fault | None:
     return fault_of_entry(entry, record.tenant_id)
 
 
-def _place(row: LedgerRow) -> tuple[int, date, int, int, int]:
-    """What sorts as the identity; two numbers are compared sooner than two UUIDs."""
-    identity = row.identity
-    return (
-        identity.tenant_id,
-        identity.day,
-        identity.origin_id.int,
-        identity.posting,
-        identity.identity_kind,
+def _acts(rows: LedgerRows) -> Column:
+    """Which rows are learned acts: what is done with an item beyond seeing it."""
+    table = rows.rows
+    acts: Column = (
+        table["claimed"] & (table["unlearned"] == Unlearned.LEARNED) & (table["kind"] != IMPRESSION)
     )
+    return acts
 
 
 def _accepted(record: Record) -> int:

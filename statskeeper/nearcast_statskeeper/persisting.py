@@ -55,7 +55,9 @@ class Persistence:
         try:
             found = await step()
         except Exception as error:  # noqa: BLE001 - the loop outlives every fault, and each is logged
-            self.vitals.failed(part)
+            # What an exception says may be anything; its kind is enough to look for it in the log.
+            kind = "" if isinstance(error, StoreError) else f"raises {type(error).__name__}"
+            self.vitals.failed(part, kind)
             self.metrics.add(KEEPER_FAILURES, 1, part)
             _tell(log, error, first=backoff.failures == 0)
             return None

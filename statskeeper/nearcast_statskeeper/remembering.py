@@ -2,15 +2,15 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from nearcast_config.policy import Seen
 from nearcast_ledger.claims import UNKNOWN_HASH
 from nearcast_ledger.event import Unlearned
 from nearcast_ledger.kinds import IMPRESSION
-from nearcast_ledger.requestid import uuid7_ms
 from nearcast_statskeeper.pacing import Clock, Pause
 from nearcast_statskeeper.roster import Roster
+from nearcast_store.counting.columns import LedgerRows, columns_of, ms_of
 from nearcast_store.counting.protocol import Batch, FoldResult, Ledger, LedgerRow
 from nearcast_store.errors import StoreError
 from nearcast_store.seen.protocol import SeenStore, Sightings
@@ -39,21 +39,22 @@ class Notebook:
         self._waiting = 0
         self._away = False
 
-    def note(self, rows: Iterable[LedgerRow]) -> None:
+    def note(self, rows: Sequence[LedgerRow]) -> None:
         """These are counted, or were before: a repeat is written again, and changes nothing."""
         lost = 0
-        for row in rows:
-            claims = row.event.claims
-            if claims is None or row.event.kind != IMPRESSION or row.event.unlearned is not Unlearned.LEARNED:
-                continue
-            if claims.subject_hash == UNKNOWN_HASH:
+        for tenant_id, subject_hash, posting, shown_ms in _impressions(columns_of(rows)):
+            if subject_hash == UNKNOWN_HASH:
                 continue
             if self._waiting >= MOST_WAITING:
                 lost += 1
                 continue
-            shown = self._shown[row.identity.tenant_id, claims.subject_hash]
-            self._waiting += claims.posting not in shown
-            shown[claims.posting] = max(uuid7_ms(claims.request_id), shown.get(claims.posting, 0))
+            shown = self._shown[tenant_id, subject_hash]
+            known_ms = shown.get(posting)
+            if known_ms is None:
+                self._waiting += 1
+                shown[posting] = shown_ms
+            elif known_ms < shown_ms:
+                shown[posting] = shown_ms
         if lost:
             self._metrics.add(KEEPER_SEEN_LOST, lost)
 
@@ -107,6 +108,20 @@ class NotingLedger:
         result = await self._ledger.fold(batch)
         self._notebook.note(batch.rows)
         return result
+
+
+def _impressions(rows: LedgerRows) -> Iterable[tuple[int, bytes, int, int]]:
+    """Tenant, subject, posting and milliseconds of what people saw and is learned from."""
+    table = rows.rows
+    seen = table["claimed"] & (table["kind"] == IMPRESSION) & (table["unlearned"] == Unlearned.LEARNED)
+    shown = rows.where(seen)
+    return zip(
+        shown.shared("tenant_id").tolist(),
+        shown.decided("subject_hash").tolist(),
+        shown.rows["posting"].tolist(),
+        ms_of(shown.rows["high"]).tolist(),
+        strict=True,
+    )
 
 
 def _sightings(person: Person, shown_ms: dict[int, int], bounds: Seen, now_ms: int) -> Sightings:

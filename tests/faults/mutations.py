@@ -6,12 +6,13 @@ CONSUMER = "statskeeper/nearcast_statskeeper/consumer.py"
 FOLDING = "statskeeper/nearcast_statskeeper/folding.py"
 RELAYING = "statskeeper/nearcast_statskeeper/relaying.py"
 COUNTING = "store/nearcast_store/counting/postgres.py"
+COLUMNS = "store/nearcast_store/counting/columns.py"
+STAGING = "store/nearcast_store/counting/staging.py"
 SOURCE = "store/nearcast_store/log/source.py"
 LOG = "store/nearcast_store/log/redis.py"
 DURABILITY = "store/nearcast_store/log/durability.py"
 POSTGRES = "store/nearcast_store/postgres.py"
 COUNTS_SQL = "store/nearcast_store/sql/counts.sql"
-IDENTITY = "ledger/nearcast_ledger/identity.py"
 SEALING = "ledger/nearcast_ledger/sealing.py"
 JUDGING = "store/nearcast_store/intake/judging.py"
 RECORDING = "server/nearcast_server/recording.py"
@@ -59,9 +60,10 @@ MUTATIONS = (
         (
             Change(
                 COUNTING,
-                '_EVENTS["forget_known_events"], sorted(known)',
+                '_EVENTS["forget_known_events"], known',
                 '_EVENTS["forget_known_events"], []',
             ),
+            Change(COUNTING, "            if len(new):\n", "            if len(rows):\n"),
         ),
         f"{KEEPERS}::test_a_batch_that_meets_a_death_at_every_step_is_counted_once",
     ),
@@ -70,9 +72,9 @@ MUTATIONS = (
         (
             Change(
                 COUNTING,
-                "            new = await _store(connection, rows) if rows else []\n",
+                "            new = await _store(connection, rows) if len(rows) else rows\n",
                 "            async with self._pool.transaction() as other:\n"
-                "                new = await _store(other, rows) if rows else []\n",
+                "                new = await _store(other, rows) if len(rows) else rows\n",
             ),
         ),
         f"{KEEPERS}::test_a_batch_that_meets_a_death_at_every_step_is_counted_once",
@@ -81,10 +83,9 @@ MUTATIONS = (
         "puts an event on the day it was received",
         (
             Change(
-                FOLDING,
-                "identity=identity_of(entry.tenant_id, event),",
-                "identity=identity_of(entry.tenant_id, event)._replace("
-                "day=__import__('datetime').date.fromtimestamp(entry.received_at_us / 1e6)),",
+                STAGING,
+                "rows.days() - _FIRST_DAY",
+                "rows.shared('received_at_us') // 86_400_000_000 - _FIRST_DAY",
             ),
         ),
         f"{REPORTS}::test_the_same_batch_ten_times_over_two_gateways_is_counted_once",
@@ -93,9 +94,9 @@ MUTATIONS = (
         "knows an event by its event id alone",
         (
             Change(
-                IDENTITY,
-                "    if event.claims is not None:\n",
-                "    if event.claims is not None and event.event_id is None:\n",
+                COLUMNS,
+                'np.flatnonzero(~claimed & (rows["detail"] >= 0))',
+                'np.flatnonzero(rows["detail"] >= 0)',
             ),
         ),
         f"{REPORTS}::test_the_same_batch_ten_times_over_two_gateways_is_counted_once",
@@ -146,9 +147,9 @@ MUTATIONS = (
         (
             Change(
                 COUNTS_SQL,
-                "select pg_snapshot_xmin(pg_current_snapshot());",
-                "select coalesce((select changed_xid from item_counts order by changed_xid desc limit 1),"
-                " pg_snapshot_xmin(pg_current_snapshot()));",
+                "select pg_snapshot_xmin(pg_current_snapshot()) as horizon,",
+                "select coalesce((select xid from count_changes order by xid desc limit 1),"
+                " pg_snapshot_xmin(pg_current_snapshot())) as horizon,",
             ),
         ),
         f"{REPORTS}::test_what_commits_late_is_seen_by_every_gateway_all_the_same",
@@ -236,7 +237,7 @@ MUTATIONS = (
     ),
     Mutation(
         "lets acts count without their impressions",
-        (Change(FOLDING, "        if impression is not None:\n", "        if impression is None:\n"),),
+        (Change(FOLDING, "self._rows.with_implied().in_order()", "self._rows.in_order()"),),
         f"{REPORTS}::test_acts_before_their_impressions_imply_them_once",
     ),
     Mutation(

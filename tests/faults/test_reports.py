@@ -29,7 +29,8 @@ async def test_acts_before_their_impressions_imply_them_once(house: House) -> No
     await house.client.record([attributed(shown, "apply") for shown in slate])
     await house.drained()
     await house.client.record([attributed(shown, "view") for shown in slate])
-    await house.client.record([attributed(shown, "impression") for shown in slate])
+    # Of half of them it never comes.
+    await house.client.record([attributed(shown, "impression") for shown in slate[:4]])
     assert await house.verdict() == []
 
 

@@ -310,6 +310,11 @@ async def test_what_was_served_is_told_item_by_item(shop: Shop) -> None:
             shop.tenant.tenant_id,
         )
     assert {row["position_bucket"]: row["count"] for row in rows} == dict.fromkeys(range(1, 5), 3)
+    asked = stats_pb2.GetStatsRequest(item_ids=list(expected), positions=True)
+    told = [(one.served, at) for one in (await shop.call(asked)).items for at in one.positions]
+    assert sum(at.served for _, at in told) == 12
+    assert {(at.first, at.last) for _, at in told} == {(place, place) for place in range(1, 5)}
+    assert not [one for one in (await shop.stats()).items if one.positions]
     assert await shop.impressions() == {}
 
 

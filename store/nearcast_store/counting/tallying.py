@@ -4,12 +4,14 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+import numpy as np
 from msgspec.structs import replace
 
 from nearcast_ledger.event import Unlearned
 from nearcast_ledger.identity import Identity
 from nearcast_ledger.kinds import IMPRESSION, position_bucket
 from nearcast_ledger.requestid import hour_bucket
+from nearcast_store.counting.columns import LedgerRows, hours_of
 from nearcast_store.counting.protocol import LedgerRow
 
 
@@ -119,6 +121,29 @@ def find_trials(rows: Iterable[LedgerRow]) -> dict[TrialKey, Trial]:
         known = trials.get(key)
         if known != trial:
             trials[key] = merge(known, trial)
+    return trials
+
+
+def find_trials_in(rows: LedgerRows) -> dict[TrialKey, Trial]:
+    """The same of rows in columns: the rows of a decision say it together."""
+    table, decided = rows.rows, rows.decisions
+    learned = table["claimed"] & (table["unlearned"] == Unlearned.LEARNED)
+    learned &= (rows.decided("explore") == 0) & (rows.decided("policy_epoch") > 0)
+    rewarded = learned & table["rewards_feed"] & (table["kind"] != IMPRESSION)
+    telling = table[rewarded | learned & (table["kind"] == IMPRESSION)]
+    places, firsts = np.unique(telling["decision"], return_index=True)
+    rewards = np.isin(places, table["decision"][rewarded])
+    trials: dict[TrialKey, Trial] = {}
+    for source, epoch, session, feed, bucket, market, reward in zip(
+        telling["source"][firsts].tolist(),
+        *(decided[name][places].tolist() for name in ("policy_epoch", "session_hash", "feed")),
+        hours_of(decided["high"][places]).tolist(),
+        decided["market"][places].tolist(),
+        rewards.tolist(),
+        strict=True,
+    ):
+        key = TrialKey(rows.sources[source].tenant_id, epoch, session, feed)
+        trials[key] = merge(trials.get(key), Trial(bucket, market, reward))
     return trials
 
 

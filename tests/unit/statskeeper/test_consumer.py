@@ -39,10 +39,10 @@ class Office:
         self.consumer = self.new_consumer()
         self.beat = heartbeat(self.tenants, self.consumer, clock)
 
-    def new_consumer(self, batch_events: int = 1000) -> Consumer:
+    def new_consumer(self, batch_events: int = 1000, *, buries_unforeseen: bool = False) -> Consumer:
         """As after a restart, or a second keeper."""
         roster = Roster(self.tenants, self.policies, self.clock)
-        appetite = Appetite(batch_events, CLAIM_IDLE_S)
+        appetite = Appetite(batch_events, CLAIM_IDLE_S, buries_unforeseen)
         return Consumer(self.log, self.counts, roster, self.metrics, appetite, self.clock)
 
     async def append(self, *events: AcceptedEvent) -> None:

@@ -7,20 +7,28 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class LogEntry(_message.Message):
-    __slots__ = ("format", "tenant_id", "received_at_us", "gateway_id", "durability", "events")
+    __slots__ = ("format", "tenant_id", "received_at_us", "gateway_id", "durability", "events", "packing", "decisions", "packed_events", "details")
     FORMAT_FIELD_NUMBER: _ClassVar[int]
     TENANT_ID_FIELD_NUMBER: _ClassVar[int]
     RECEIVED_AT_US_FIELD_NUMBER: _ClassVar[int]
     GATEWAY_ID_FIELD_NUMBER: _ClassVar[int]
     DURABILITY_FIELD_NUMBER: _ClassVar[int]
     EVENTS_FIELD_NUMBER: _ClassVar[int]
+    PACKING_FIELD_NUMBER: _ClassVar[int]
+    DECISIONS_FIELD_NUMBER: _ClassVar[int]
+    PACKED_EVENTS_FIELD_NUMBER: _ClassVar[int]
+    DETAILS_FIELD_NUMBER: _ClassVar[int]
     format: int
     tenant_id: int
     received_at_us: int
     gateway_id: str
     durability: int
     events: _containers.RepeatedCompositeFieldContainer[LoggedEvent]
-    def __init__(self, format: _Optional[int] = ..., tenant_id: _Optional[int] = ..., received_at_us: _Optional[int] = ..., gateway_id: _Optional[str] = ..., durability: _Optional[int] = ..., events: _Optional[_Iterable[_Union[LoggedEvent, _Mapping]]] = ...) -> None: ...
+    packing: int
+    decisions: bytes
+    packed_events: bytes
+    details: _containers.RepeatedCompositeFieldContainer[LoggedEvent]
+    def __init__(self, format: _Optional[int] = ..., tenant_id: _Optional[int] = ..., received_at_us: _Optional[int] = ..., gateway_id: _Optional[str] = ..., durability: _Optional[int] = ..., events: _Optional[_Iterable[_Union[LoggedEvent, _Mapping]]] = ..., packing: _Optional[int] = ..., decisions: _Optional[bytes] = ..., packed_events: _Optional[bytes] = ..., details: _Optional[_Iterable[_Union[LoggedEvent, _Mapping]]] = ...) -> None: ...
 
 class LoggedEvent(_message.Message):
     __slots__ = ("kind", "claims", "event_id", "item_id", "user_id", "anonymous_id", "session_id", "occurred_at_us", "value", "properties", "learned", "unlearned_reason", "dwell_ms")
