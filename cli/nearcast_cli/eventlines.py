@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from nearcast_cli.moment import shown
+from nearcast_cli.moment import shown, stamp
 from nearcast_ledger.event import Durability, Unlearned
 from nearcast_ledger.requestid import uuid7_ms
 
@@ -38,5 +38,5 @@ def _plain(value: Any) -> Any:
     if isinstance(value, bytes):
         return value.hex()
     if isinstance(value, datetime):
-        return value.isoformat(timespec="microseconds").replace("+00:00", "Z")
+        return stamp(value, "microseconds")
     return str(value) if isinstance(value, UUID) else value

@@ -19,7 +19,7 @@ from nearcast.v1.event_pb2 import (
 )
 from nearcast_cli.calling import CallFailedError, Gateway
 from nearcast_cli.eventrows import EventRow, RefusedEvent
-from nearcast_cli.failure import CommandFailedError
+from nearcast_cli.failure import BrokenOffError, CommandFailedError
 from nearcast_cli.importing import FIRST_DELAY_S, LONGEST_DELAY_S, PATIENCE_S, pause
 from nearcast_cli.outbox import Batch, Outbox
 
@@ -108,6 +108,18 @@ class EventSender:
             self._pause(max(asked_s or 0.0, delay_s * random.uniform(0.75, 1.25)))
             delay_s = min(delay_s * 2, LONGEST_DELAY_S)
         return self.sent
+
+    def interrupted(self) -> BrokenOffError:
+        """What is acknowledged when somebody breaks it off, and how to go on."""
+        line, name = self.sent.last_line, Durability.Name(self.sent.durability).removeprefix("DURABILITY_")
+        kept = f", {self.sent.accepted} events acknowledged ({name})" if self.sent.accepted else ""
+        after = f", or those after line {line} alone" if line else ""
+        return BrokenOffError(
+            f"broken off after line {line}{kept}" if line else "broken off before anything was acknowledged",
+            reason="INTERRUPTED",
+            advice=f"Send the same lines again{after}: what was accepted is counted once.",
+            details={"lastLine": line, **self.sent.as_dict(self.refused)},
+        )
 
     def _stream(self) -> CallFailedError | None:
         """One stream to its end, and the error it ended with."""

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 
 import click
 
+INTERRUPTED = 130
+
 
 class CommandFailedError(click.ClickException):
     """An expected failure. `advice` says what to do; `details` are further plain facts."""
@@ -36,6 +38,12 @@ class CommandFailedError(click.ClickException):
         facts = {"reason": self.reason, "message": self.message, "field": self.field, "advice": self.advice}
         known = {name: value for name, value in facts.items() if value}
         return json.dumps({**known, **self.details}, ensure_ascii=False)
+
+
+class BrokenOffError(CommandFailedError):
+    """Interrupted by the user; what was done until then stays."""
+
+    exit_code = INTERRUPTED
 
 
 def usage_json(error: click.UsageError) -> str:

@@ -74,6 +74,8 @@ class Database:
         if instance is None:
             return process
         stores = {"postgres.dsn": instance.postgres_dsn}
+        if instance.runs_stores and not (process.redis.geo_url or process.redis.log_url):
+            stores["preflight.state"] = str(self.state)
         if not process.redis.geo_url:
             stores["redis.geo_url"] = instance.redis_url
         return load_process(self.config_path, os.environ, {**named, **stores})

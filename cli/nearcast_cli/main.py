@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import click
 
-from nearcast_cli.failure import CommandFailedError, usage_json
+from nearcast_cli.failure import INTERRUPTED, CommandFailedError, usage_json
 
 # In the order in which somebody new needs them.
 COMMANDS = {
@@ -35,7 +35,6 @@ COMMANDS = {
     "test": "test",
     "version": "version",
 }
-INTERRUPTED = 130
 
 
 class Commands(click.Group):

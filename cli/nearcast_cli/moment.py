@@ -36,4 +36,9 @@ class Moment(click.ParamType[int]):
 
 def shown(ms: int) -> str:
     """The moment as this type reads it again."""
-    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return stamp(datetime.fromtimestamp(ms / 1000, UTC), "milliseconds")
+
+
+def stamp(moment: datetime, timespec: str = "seconds") -> str:
+    """As RFC 3339 in UTC, the one form in which commands write times."""
+    return moment.astimezone(UTC).isoformat(timespec=timespec).replace("+00:00", "Z")

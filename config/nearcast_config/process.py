@@ -120,7 +120,9 @@ class Redis(Struct, frozen=True, forbid_unknown_fields=True):
 class Log(Struct, frozen=True, forbid_unknown_fields=True):
     """The event log between gateways and keeper."""
 
-    shards: Annotated[int, Meta(ge=1, le=64, description="Streams per tenant; may grow, never shrink")] = 4
+    shards: Annotated[
+        int, Meta(ge=1, le=64, description="Streams per tenant that are appended to; all there are are read")
+    ] = 4
     durability: Annotated[
         Literal["memory", "everysec", "fsync", "replicated"],
         Meta(description="What an accepted event has survived; named in every answer"),
@@ -144,6 +146,13 @@ class Keeper(Struct, frozen=True, forbid_unknown_fields=True):
             description="Seconds after which another keeper's unfinished entries are taken over",
         ),
     ] = 30.0
+    bury_unforeseen: Annotated[
+        bool,
+        Meta(
+            description="Make dead letters of entries that raise the same one after another, which otherwise"
+            " stop the keeper: for when somebody else wrote them"
+        ),
+    ] = False
     relay_interval_s: Annotated[
         float, Meta(ge=0.01, le=60, description="Seconds between looks for changed items")
     ] = 0.1
@@ -220,6 +229,10 @@ class Preflight(Struct, frozen=True, forbid_unknown_fields=True):
         Meta(description="Refuse to be ready on unsafe settings; false only logs them, for development"),
     ] = True
     interval_s: Annotated[float, Meta(ge=0.1, le=3600, description="Seconds between looks")] = 15.0
+    state: Annotated[
+        str,
+        Meta(description="State directory of the `nearcast up` that runs both stores; set by it"),
+    ] = ""
 
 
 class Logging(Struct, frozen=True, forbid_unknown_fields=True):

@@ -8,6 +8,7 @@ APPLY = 4
 BUILT_IN_KIND_NUMBERS = {"impression": IMPRESSION, "view": VIEW, "save": SAVE, "apply": APPLY}
 
 _EXACT_UP_TO = 20
+_SPANS = {25: (21, 30), 40: (31, 50), 75: (51, 200)}
 
 
 def position_bucket(position: int) -> int:
@@ -20,3 +21,8 @@ def position_bucket(position: int) -> int:
     if position <= 30:
         return 25
     return 40 if position <= 50 else 75
+
+
+def positions_of(bucket: int) -> tuple[int, int]:
+    """The first and last position that a bucket stands for."""
+    return _SPANS.get(bucket, (bucket, bucket))

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 
+from nearcast_config.process import Admission
 from nearcast_server.recording import MOST_EVENTS
 
 FEWEST_EVENTS = 50
@@ -43,6 +44,25 @@ class Standing:
     pressure: float = 0.0
     cause: str = ""
     advised_events: int = MOST_EVENTS
+
+    def told(self) -> str:
+        """In words for operators; "" while everything is taken."""
+        match self.level:
+            case Level.NARROW:
+                why = f" ({self.cause})" if self.cause else ", on its way back to open"
+                return f"admission is narrow{why}: batches of {self.advised_events} events are advised"
+            case Level.CLOSED:
+                return f"admission is closed ({self.cause}): events are sent away with INGEST_OVERLOADED"
+        return ""
+
+
+def spans_of(limits: Admission) -> dict[str, Span]:
+    """From where to where each reading presses, as it is set."""
+    return {
+        "backlog": Span(limits.narrow_backlog_s, limits.close_backlog_s),
+        "memory": Span(limits.narrow_memory_share, limits.close_memory_share),
+        "append": Span(limits.narrow_append_s, limits.close_append_s),
+    }
 
 
 def next_standing(before: Standing, readings: Mapping[str, float], spans: Mapping[str, Span]) -> Standing:

@@ -21,7 +21,7 @@ from nearcast_config.policy import Policy
 from nearcast_config.process import Gateway, ProcessConfig
 from nearcast_ledger.event import Durability
 from nearcast_ledger.requestid import RequestIds
-from nearcast_server.admission import Span
+from nearcast_server.admission import spans_of
 from nearcast_server.callers import KeyCallers
 from nearcast_server.cataloguing import Cataloguer
 from nearcast_server.deciding import Decider
@@ -140,6 +140,7 @@ async def run_gateway(
             lambda: _render(registry, metrics, tenancies, preflight),
             lambda: preflight.missing() or health_watch.ready(),
             setting="gateway.metrics_port",
+            note=gate.told,
         )
         metrics_port = await http.start(config.gateway.host, config.gateway.metrics_port)
         stack.push_async_callback(http.close)
@@ -202,13 +203,8 @@ def _admission(
         random.random,
         lambda: most_of_one if len(tenancies.known()) > 1 else most_calls,
     )
-    spans = {
-        "backlog": Span(admission.narrow_backlog_s, admission.close_backlog_s),
-        "memory": Span(admission.narrow_memory_share, admission.close_memory_share),
-        "append": Span(admission.narrow_append_s, admission.close_append_s),
-    }
     pressure = RedisLogPressure(stores.log, config.log.shards)
-    return gate, Gauge(pressure, tenancies, gate, spans, metrics)
+    return gate, Gauge(pressure, tenancies, gate, spans_of(admission), metrics)
 
 
 def _services(

@@ -59,6 +59,10 @@ class Gate:
                 self._opened.set_result(None)
         return self._opened
 
+    def told(self) -> str:
+        """How it stands, in words for operators; "" while everything is taken."""
+        return self.standing.told()
+
     def set(self, standing: Standing) -> None:
         """How it stands from now on; whoever waits goes on when it opens."""
         was_closed, self.standing = self.closed, standing

@@ -34,6 +34,12 @@ class Pressure(Protocol):
         ...
 
 
+def readings_of(found: LogPressure) -> dict[str, float]:
+    """What the log tells of itself, by the names of the readings."""
+    memory = {} if found.memory_share is None else {"memory": found.memory_share}
+    return {"backlog": found.backlog_s, **memory}
+
+
 class Gauge:
     """A log that does not answer leaves the gate as it is: an append would be refused by itself."""
 
@@ -73,9 +79,7 @@ class Gauge:
         except Exception as error:  # noqa: BLE001 - what cannot be read must not end the process that reads it
             log.error("admission.look_failed", error)
         else:
-            self._readings["backlog"] = found.backlog_s
-            if found.memory_share is not None:
-                self._readings["memory"] = found.memory_share
+            self._readings |= readings_of(found)
             self._metrics.set(SERVER_LOG_ENTRIES, found.entries)
         # A closed gate lets nothing be appended: then the look itself is what is slow or quick.
         slowest_s = max(self._gate.slowest_append_s(), perf_counter() - began_at)

@@ -39,6 +39,7 @@ class Refresher:
         self._followed: dict[int, Following] = {}
         self._running: dict[int, asyncio.Task[bool]] = {}
         self._told: dict[int, str] = {}
+        self._origin: str | None = None
         self._read_once = False
         self.refreshed = asyncio.Condition()
 
@@ -67,6 +68,7 @@ class Refresher:
         """Read every tenant once; whether all of them were, in the time they are waited for."""
         try:
             beat = await self._tenants.last_beat(KEEPER)
+            self._begin_anew_if_other(await self._tenants.origin())
             listed = [tenant_id for tenant_id, _ in await self._tenants.tenants()]
         except Exception as error:  # noqa: BLE001 - whatever it is, what is known goes on being served
             self._note(0, error)
@@ -80,6 +82,13 @@ class Refresher:
         async with self.refreshed:
             self.refreshed.notify_all()
         return not late and all(task.result() for task in done)
+
+    def _begin_anew_if_other(self, origin: str) -> None:
+        """A restored Postgres may have forgotten what was read of it, and be further all the same."""
+        if self._origin not in (None, origin):
+            log.warning("refresh.other_server", before=self._origin, now=origin)
+            self._followed.clear()
+        self._origin = origin
 
     def _task(self, tenant_id: int, beat: Beat | None) -> asyncio.Task[bool]:
         """The tenant's read, begun now unless one still runs."""

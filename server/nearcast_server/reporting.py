@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from nearcast_bandit.posterior import Prior
 from nearcast_bandit.trials import trial_posterior
 from nearcast_catalogue.checking import check_id
-from nearcast_ledger.kinds import IMPRESSION
+from nearcast_ledger.kinds import IMPRESSION, positions_of
 from nearcast_server.choosing import ALL_MARKETS, eligible_feeds
 from nearcast_server.errors import InvalidRequestError
 from nearcast_server.evidence import SECONDS_PER_HOUR, Beliefs, Learner
@@ -38,6 +38,15 @@ class KindReport:
 
 
 @dataclass(frozen=True, slots=True)
+class PositionReport:
+    """How often an item was served at the positions from the first to the last."""
+
+    first: int
+    last: int
+    served: int
+
+
+@dataclass(frozen=True, slots=True)
 class ItemReport:
     """One item."""
 
@@ -46,6 +55,7 @@ class ItemReport:
     title: str
     kinds: Sequence[KindReport]
     served: int = 0
+    positions: Sequence[PositionReport] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +99,9 @@ class Reporter:
         self._tenancies = tenancies
         self._clock = clock
 
-    async def report(self, tenant_id: int, item_ids: Sequence[str], page_size: int) -> Report:
+    async def report(
+        self, tenant_id: int, item_ids: Sequence[str], page_size: int, *, positions: bool = False
+    ) -> Report:
         """Of these items, or of those with the most impressions; and of every feed."""
         view, now = self._tenancies.view(tenant_id), self._clock()
         named = await self._named(tenant_id, item_ids, page_size)
@@ -98,8 +110,15 @@ class Reporter:
         served = await self._served.served_of(tenant_id, postings)
         totals = await self._counts.totals(tenant_id)
         names = {IMPRESSION: "impression"} | {view.revision.kinds[k]: k for k in view.revision.policy.kinds}
+        served_at = await self._served.served_at(tenant_id, postings) if positions else {}
+        places = defaultdict(list)
+        for (posting, bucket), count in served_at.items():
+            places[posting].append(PositionReport(*positions_of(bucket), count))
         return Report(
-            [replace(item, served=served.get(item.posting, 0)) for item in _items(view, named, rows, now)],
+            [
+                replace(item, served=served.get(item.posting, 0), positions=places[item.posting])
+                for item in _items(view, named, rows, now)
+            ],
             await self._feeds(view, now),
             [KindReport(name, totals.get(number, 0)) for number, name in names.items()],
             *view.mark,

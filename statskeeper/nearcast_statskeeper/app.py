@@ -19,7 +19,9 @@ from nearcast_statskeeper import heartbeat
 from nearcast_statskeeper.consumer import Appetite, Consumer
 from nearcast_statskeeper.grounding import TenantGrounds
 from nearcast_statskeeper.jobs.compacting import compact_ledger
+from nearcast_statskeeper.jobs.dismissing import forget_consumers
 from nearcast_statskeeper.jobs.forgetting import forget_tombstones
+from nearcast_statskeeper.jobs.lapsing import drop_count_changes
 from nearcast_statskeeper.jobs.partitioning import plan_partitions
 from nearcast_statskeeper.jobs.pruning import prune_changes
 from nearcast_statskeeper.jobs.publishing import publish_epochs
@@ -191,6 +193,15 @@ async def _make_partitions(stores: Stores) -> None:
         await stores.ensure_partitions()
 
 
+async def _widen(shards: int, stores: Stores, roster: Roster) -> None:
+    """Whoever appends may be set to more shards than this keeper, or was: those are read all the same."""
+    found = await stores.upkeep.widen(await roster.tenant_ids())
+    if stores.events.widen(found):
+        log.warning(
+            "log.shards_found", set=shards, read=found, fix=f"set log.shards to {found} where it is less"
+        )
+
+
 def _redis(url: str, stack: AsyncExitStack) -> Redis:
     client = open_client(url)
     stack.push_async_callback(client.aclose)
@@ -216,7 +227,7 @@ async def _work(
 ) -> None:
     keeper, metrics = config.keeper, persistence.metrics
     roster = Roster(stores.tenants, stores.policies, time.time)
-    appetite = Appetite(keeper.batch_events, keeper.claim_idle_s)
+    appetite = Appetite(keeper.batch_events, keeper.claim_idle_s, keeper.bury_unforeseen)
     notebook = Notebook(stores.seen, roster, metrics, time.time)
     ledger = NotingLedger(stores.counts, notebook)
     consumer = Consumer(stores.events, ledger, roster, metrics, appetite, time.time)
@@ -228,7 +239,9 @@ async def _work(
 
     async def look_again() -> bool:
         await _make_partitions(stores)
-        return await preflight.step()
+        found = await preflight.step()
+        await _widen(config.log.shards, stores, roster)
+        return found
 
     async def count() -> bool:
         # What is acknowledged is read no more: Postgres must be one that remembers.
@@ -268,7 +281,9 @@ def _schedule(
         publish_epochs(stores.policies, stores.counts, roster, metrics, clock),
         forget_tombstones(stores.catalog, keeper.tombstone_hours, clock),
         prune_changes(stores.changes, keeper.change_keep_hours, clock),
+        drop_count_changes(stores.counts),
         trim_log(stores.upkeep, roster, config.admission.narrow_memory_share, metrics),
+        forget_consumers(stores.upkeep, roster),
     )
     return Schedule(jobs, leadership, metrics, clock)
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
+from nearcast_ledger.event import Entry
 from nearcast_ledger.identity import Identity, identity_of
 from nearcast_statskeeper.faults import fault_of_entry, fault_of_event
 from nearcast_store.counting.accounting import Position, PostgresAccounts, Stored
@@ -23,6 +24,15 @@ class Missing:
 
     entry_id: str
     event_index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Raising:
+    """One event in flight that nobody can judge: keepers stop at several of them in a row."""
+
+    entry_id: str
+    event_index: int
+    error: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +54,8 @@ class ShardBalance:
     missing: int
     vanished: int
     examples: Sequence[Missing]
+    raising: int
+    raising_examples: Sequence[Raising]
 
     @property
     def balanced(self) -> bool:
@@ -66,11 +78,15 @@ class _Fate(Enum):
 
 @dataclass(frozen=True, slots=True)
 class _Event:
-    """One event of an entry; without identity when it can only be a dead letter."""
+    """One event of an entry; without identity when it can only be a dead letter.
+
+    `error` is the kind of exception that judging it raised, empty when it raised none.
+    """
 
     record: Record
     index: int
     identity: Identity | None
+    error: str = ""
 
 
 @dataclass(slots=True)
@@ -82,6 +98,8 @@ class _Tally:
     unread: int = 0
     oldest: EntryPlace | None = None
     examples: list[Missing] = field(default_factory=list)
+    raising: int = 0
+    raising_examples: list[Raising] = field(default_factory=list)
 
     def in_flight(self, record: Record) -> bool:
         return record.entry_id in self.unfinished or place_of(record.entry_id) > self.head.delivered
@@ -97,6 +115,10 @@ class _Tally:
         self.fates[fate] += 1
         if fate is _Fate.MISSING and len(self.examples) < MOST_EXAMPLES:
             self.examples.append(Missing(event.record.entry_id, event.index))
+        if fate is _Fate.IN_FLIGHT and event.error:
+            self.raising += 1
+            if len(self.raising_examples) < MOST_EXAMPLES:
+                self.raising_examples.append(Raising(event.record.entry_id, event.index, event.error))
 
     def _fate(self, event: _Event, stored: Stored | None, is_dead: bool) -> _Fate:
         entry, identity = event.record.entry, event.identity
@@ -145,9 +167,18 @@ def _events_of(records: Sequence[Record]) -> Iterator[_Event]:
             yield _Event(record, 0, None)
             continue
         sound = fault_of_entry(entry, record.tenant_id) is None
-        for index, event in enumerate(entry.events):
-            storable = sound and fault_of_event(event, entry.received_at_us) is None
-            yield _Event(record, index, identity_of(entry.tenant_id, event) if storable else None)
+        for index in range(len(entry.events)):
+            yield _judged(record, index, entry) if sound else _Event(record, index, None)
+
+
+def _judged(record: Record, index: int, entry: Entry) -> _Event:
+    """As the keeper judges it; where the keeper's code raises, this one says so and goes on."""
+    try:
+        event = entry.events[index]
+        storable = fault_of_event(event, entry.received_at_us) is None
+        return _Event(record, index, identity_of(entry.tenant_id, event) if storable else None)
+    except Exception as error:  # noqa: BLE001 - one forged event must not hide how all others stand
+        return _Event(record, index, None, type(error).__name__)
 
 
 def _balance(tally: _Tally, position: Position | None, now_ms: int) -> ShardBalance:
@@ -166,4 +197,6 @@ def _balance(tally: _Tally, position: Position | None, now_ms: int) -> ShardBala
         missing=fates[_Fate.MISSING],
         vanished=vanished,
         examples=tally.examples,
+        raising=tally.raising,
+        raising_examples=tally.raising_examples,
     )

@@ -11,6 +11,7 @@ class LogTooShortError(Exception):
 
     def __init__(self, reaches_back_ms: int) -> None:
         reach = datetime.fromtimestamp(reaches_back_ms / 1000, UTC).isoformat(timespec="milliseconds")
+        reach = reach.replace("+00:00", "Z")
         super().__init__(f"the log no longer reaches back that far, only to {reach}; nothing was rewound")
         self.reaches_back_ms = reaches_back_ms
 

@@ -12,14 +12,20 @@ _Entry = tuple[int, int, str]
 
 
 class Suspicion:
-    """Remembers the entries that raised the same one after another, over batches."""
+    """Remembers the entries that raised the same one after another, over batches.
 
-    def __init__(self) -> None:
+    With `buries_all` an operator has judged: they are theirs, however many.
+    """
+
+    def __init__(self, *, buries_all: bool = False) -> None:
+        self._buries_all = buries_all
         self._kind: type[Exception] | None = None
         self._entries: set[_Entry] = set()
 
     def weigh(self, records: Sequence[Record], raised: Sequence[Raised]) -> None:
         """Note a batch before anything of it is buried; raises the exception that seems to be ours."""
+        if self._buries_all:
+            return
         errors = {_entry(each.origin.record): each.error for each in raised}
         for record in records:
             error = errors.get(_entry(record))
@@ -34,7 +40,13 @@ class Suspicion:
             self._entries.clear()
         self._entries.add(_entry(record))
         if len(self._entries) > MOST_IN_A_ROW:
-            error.add_note("One entry after another raises this: a fault of ours, so nothing is buried.")
+            named = ", ".join(
+                f"{shard}/{entry_id} of tenant {tenant}" for tenant, shard, entry_id in sorted(self._entries)
+            )
+            error.add_note(
+                "One entry after another raises this: a fault of ours, so nothing is buried. In shard/entry"
+                f" {named}. If no gateway wrote them: nearcast keeper --bury-unforeseen"
+            )
             raise error
 
 

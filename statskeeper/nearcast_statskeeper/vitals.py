@@ -18,9 +18,9 @@ class Vitals:
             self._was_ready = True
             self._ready()
 
-    def failed(self, part: str) -> None:
+    def failed(self, part: str, why: str = "") -> None:
         """It does not, and tries again."""
-        self._troubles[part] = "failing"
+        self._troubles[part] = f"failing ({why})" if why else "failing"
 
     def missing(self) -> str | None:
         """What is missing, in words; None when nothing is."""

@@ -34,7 +34,8 @@ class Answer:
 class Endpoint:
     """Answers GET and HEAD.
 
-    `ready` gives None when the process is ready, otherwise what is missing; `setting` is the key of the port.
+    `ready` gives None when the process is ready, otherwise what is missing; `note` is said with either, ""
+    when there is nothing to say; `setting` is the key of the port.
     """
 
     def __init__(
@@ -43,11 +44,13 @@ class Endpoint:
         ready: Callable[[], str | None],
         *,
         setting: str,
+        note: Callable[[], str] = str,
         read_timeout_s: float = 5.0,
     ) -> None:
         self._metrics = metrics
         self._ready = ready
         self._setting = setting
+        self._note = note
         self._read_timeout_s = read_timeout_s
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
@@ -132,10 +135,11 @@ class Endpoint:
             case "/healthz":
                 return Answer.plain(HTTPStatus.OK, "alive")
             case "/readyz":
-                missing = self._ready()
+                missing, note = self._ready(), self._note()
+                aside = f"; {note}" if note else ""
                 if missing is None:
-                    return Answer.plain(HTTPStatus.OK, "ready")
-                return Answer.plain(HTTPStatus.SERVICE_UNAVAILABLE, f"not ready: {missing}")
+                    return Answer.plain(HTTPStatus.OK, f"ready{aside}")
+                return Answer.plain(HTTPStatus.SERVICE_UNAVAILABLE, f"not ready: {missing}{aside}")
             case _:
                 return Answer.plain(HTTPStatus.NOT_FOUND, "there are /metrics, /healthz and /readyz")
 

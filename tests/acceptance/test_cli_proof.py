@@ -1,6 +1,7 @@
 """What an operator asks of the counts: are they true, is anything lost, make them again, take them out."""
 
 import json
+import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 
 from nearcast_config.policytext import default_policy
 from nearcast_store import redis_keys
+from nearcast_store.log.codec import encode_entry
 from nearcast_store.policies.postgres import PostgresPolicyStore
 from tests.acceptance.running import answer, nearcast
 from tests.integration.counting_houses import CountingHouse, counting_house
@@ -46,15 +48,21 @@ async def test_one_corrupted_counter_ends_verify_stats_with_1_and_a_rebuild_mend
     assert clean["clean"]
     assert (clean["tenants"][0]["events"], clean["tenants"][0]["implied"]) == (8, 1)
     await house.outsider.execute(
-        "update item_counts set count = count + 1 where ctid = (select ctid from item_counts limit 1)"
+        "update item_counts set count = count + 1"
+        " where ctid = (select ctid from item_counts where posting = 10 and kind = 2 limit 1)"
+    )
+    await house.outsider.execute(
+        "insert into postings (tenant_id, posting, item_id, born_at) values (1, 10, 'cafe', now())"
     )
     told = nearcast("verify-stats", *where)
     assert told.returncode == 1
-    assert "item_counts: tenant=dev posting=10" in told.stdout
+    assert "item_counts: tenant=dev posting=10 (cafe) market=0 kind=2 (view) " in told.stdout
     assert "nearcast rebuild stats" in told.stdout
     document = json.loads(nearcast("verify-stats", "--json", *where).stdout)
     assert (document["clean"], document["found"]) == (False, 1)
     (difference,) = document["differences"]
+    assert difference["names"]["posting"] == "cafe"
+    assert difference["names"]["kind"] == "view"
     assert difference["stored"]["count"] == difference["recounted"]["count"] + 1
     assert answer("rebuild", "stats", "--tenant", "dev", *where)["itemCounts"] == 1
     assert nearcast("verify-stats", *where).returncode == 0
@@ -71,6 +79,24 @@ async def test_log_status_ends_with_1_when_an_acknowledged_event_is_gone(
     done = nearcast("log", "status", *both)
     assert done.returncode == 1
     assert "1 events are missing" in done.stdout
+
+
+async def test_log_status_says_how_the_log_presses_and_what_gateways_make_of_it(
+    house: CountingHouse, both: tuple[str, ...]
+) -> None:
+    calm = answer("log", "status", *both)["admission"]
+    assert (calm["level"], calm["cause"], calm["advisedEvents"], calm["backlogS"]) == ("open", "", 500, 0.0)
+    assert "Admission is open. Backlog 0.0 s, memory" in nearcast("log", "status", *both).stdout
+    hour_ago_ms = int(time.time() * 1000) - 3_600_000
+    old = entry(view(11), at_s=hour_ago_ms / 1000)
+    await house.client.xadd(redis_keys.log(1, 1), {"e": encode_entry(old)}, id=f"{hour_ago_ms}-0")
+    pressed = answer("log", "status", *both)["admission"]
+    assert (pressed["level"], pressed["cause"]) == ("narrow", "backlog")
+    assert 400 < pressed["advisedEvents"] < 500
+    assert 3600 <= pressed["backlogS"] < 7200
+    closing = {"NEARCAST_ADMISSION__CLOSE_BACKLOG_S": "3000"}
+    told = nearcast("log", "status", *both, settings=closing)
+    assert "Admission is closed (backlog): events are sent away with INGEST_OVERLOADED." in told.stdout
 
 
 async def test_rewind_names_the_shards_and_refuses_what_the_log_has_forgotten(
@@ -119,6 +145,7 @@ def test_a_dead_letter_is_listed_shown_refused_and_discarded(
     (letter,) = answer("dead-letters", "list", *where)["letters"]
     number = str(letter["id"])
     assert letter["reason"] == "UNDECODABLE"
+    assert letter["since"].endswith("Z")
     assert answer("dead-letters", "show", number, *where)["bytes"] == "ffff"
     refused = nearcast("dead-letters", "retry", "--reason", "UNDECODABLE", *both)
     assert refused.returncode == 1

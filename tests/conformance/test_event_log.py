@@ -299,11 +299,13 @@ async def test_a_keeper_that_dies_before_the_commit_loses_nothing(ends: Ends, su
 
 
 async def test_two_keepers_at_once_count_everything_once(ends: Ends) -> None:
+    """Neither folds for so long that the other takes it for dead: again and again, that looks like poison."""
     await append_visits(ends, range(60))
-    _, totals = await asyncio.gather(
-        append_visits(ends, range(60, 120)), ends.drain("keeper-1", "keeper-2", idle_s=0.01)
+    await asyncio.gather(
+        append_visits(ends, range(60, 120)), ends.drain("keeper-1", "keeper-2", idle_s=SOON_S)
     )
-    assert totals == {IMPRESSION: 120, VIEW: 120}
+    # On a busy machine both may have found nothing for a while, and left, before the last was appended.
+    assert await ends.drain("keeper-1", idle_s=0.01) == {IMPRESSION: 120, VIEW: 120}
 
 
 async def test_a_keeper_that_comes_to_after_another_took_over_changes_nothing(ends: Ends) -> None:

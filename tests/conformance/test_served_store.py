@@ -37,6 +37,8 @@ async def test_counts_of_all_places_and_hours_are_added_up(store: ServedStore) -
     assert await store.served_of(1, [1, 2, 3]) == {1: 16, 2: 4}
     assert await store.served_of(2, [1, 9]) == {9: 7}
     assert await store.served_of(1, []) == {}
+    by_position = await store.served_at(1, [2, 1, 3])
+    assert list(by_position.items()) == [((1, 1), 13), ((1, 2), 3), ((2, 1), 4)]
 
 
 async def test_gateways_that_write_the_same_items_at_once_lose_nothing(store: ServedStore) -> None:

@@ -118,6 +118,12 @@ async def test_a_key_needs_a_tenant_and_a_known_role(store: Store) -> None:
         await store.create_key(1, cast("Any", "admin"), "", None)
 
 
+async def test_the_origin_stays_while_the_server_runs(store: Store) -> None:
+    first = await store.origin()
+    await store.beat("keeper", 1.0, 1.0)
+    assert await store.origin() == first != ""
+
+
 async def test_a_beat_never_goes_back(store: Store) -> None:
     assert await store.last_beat("keeper") is None
     for now, fresh_at in ((100.5, 90.0), (200.25, 80.5), (150.0, 150.0)):

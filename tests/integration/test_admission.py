@@ -120,10 +120,16 @@ async def test_a_backlog_narrows_then_closes_and_a_keeper_opens_again(database: 
         await house.still_recommends()
         assert await house.shown("admission_level") == 2.0
         assert await house.shown("admission_backlog_seconds") > 2.5
+        told = await house.gateway.http("/readyz")
+        assert told.startswith("HTTP/1.1 200")
+        assert told.endswith(
+            "ready; admission is closed (backlog): events are sent away with INGEST_OVERLOADED\n"
+        )
         async with house.keeper():
             await house.taken_again()
         await eventually(lambda: house.shown("admission_level"), SOON_S, lambda level: level == 0.0)
         assert await house.shown("admission_backlog_seconds") == 0.0
+        assert (await house.gateway.http("/readyz")).endswith("ready\n")
 
 
 async def test_who_is_sent_away_is_told_to_wait_longer_as_it_gets_worse(

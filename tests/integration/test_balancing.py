@@ -5,7 +5,10 @@ from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
+from nearcast_cli.commands.log import tell_balances
+from nearcast_ledger.event import AcceptedEvent
 from nearcast_statskeeper.balancing import Missing, ShardBalance
+from nearcast_statskeeper.faults import Fault, fault_of_event
 from nearcast_statskeeper.rewinding import LogTooShortError, rewind_keepers
 from nearcast_store import redis_keys
 from nearcast_store.counting.postgres import PostgresCountStore
@@ -101,6 +104,29 @@ async def test_dead_events_and_bytes_that_are_no_entry_are_accounted_for(house: 
     assert sums(await house.balance()) == {"accepted": 3, "in_flight": 3}
     await house.fold()
     assert sums(await house.balance()) == {"accepted": 3, "counted": 1, "dead": 2}
+
+
+async def test_forged_events_that_nobody_can_judge_are_named_and_hide_no_others(
+    house: CountingHouse, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def judge(event: AcceptedEvent, received_at_us: int) -> Fault | None:
+        if event.item_id == "forged":
+            raise OverflowError("a canary")
+        return fault_of_event(event, received_at_us)
+
+    monkeypatch.setattr("nearcast_statskeeper.balancing.fault_of_event", judge)
+    await house.append(entry(impression(1)))
+    await house.fold()
+    await house.append(entry(impression(2), learned(2, 2, item_id="forged")), entry(impression(3)))
+    balance = await house.balance()
+    assert sums(balance) == {"accepted": 4, "counted": 1, "in_flight": 3}
+    (raising,) = balance.raising_examples
+    assert (balance.raising, raising.event_index, raising.error) == (1, 1, "OverflowError")
+    tell_balances([balance], {1: "dev"}, 0)
+    told = capsys.readouterr().out
+    assert f"raises OverflowError: dev, shard 0, entry {raising.entry_id}, event 1" in told
+    assert "keeper --bury-unforeseen" in told
+    assert "canary" not in told
 
 
 async def test_an_event_acknowledged_and_never_folded_is_missing(house: CountingHouse) -> None:

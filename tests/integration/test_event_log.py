@@ -13,6 +13,7 @@ from nearcast_ledger.event import Durability
 from nearcast_store import redis_keys
 from nearcast_store.connection import Command, RedisConnection, Reply
 from nearcast_store.errors import LogUnavailableError
+from nearcast_store.log.auditing import RedisLogAudit
 from nearcast_store.log.codec import encode_entry
 from nearcast_store.log.protocol import Record
 from nearcast_store.log.redis import RedisEventLog
@@ -467,6 +468,42 @@ async def test_the_state_of_a_stream_can_be_asked(client: Redis) -> None:
     await source.ends.acknowledge([*records, *await source.read()])
     (done, _) = await upkeep.status([TENANT])
     assert (done.length, done.pending, done.oldest_s) == (2, 0, 0.0)
+
+
+async def consumers(client: Redis) -> set[str]:
+    return {each["name"].decode() for each in await client.xinfo_consumers(STREAM, "keeper")}
+
+
+async def test_readers_that_hold_nothing_and_are_long_gone_are_forgotten(client: Redis) -> None:
+    upkeep, gone, dead = RedisLogUpkeep(client, 2), Source(client, "gone"), Source(client, "dead")
+    await add(client, "1-0")
+    await gone.ends.acknowledge(await gone.read())
+    await add(client, "2-0")
+    assert ids(await dead.read()) == ["2-0"]
+    assert await upkeep.forget_consumers([TENANT], idle_s=3600.0) == 0
+    assert await consumers(client) == {"gone", "dead"}
+    assert await upkeep.forget_consumers([TENANT, 6], idle_s=0.0) == 1
+    assert await consumers(client) == {"dead"}
+    assert ids(await Source(client, "heir").claim()) == ["2-0"]
+    await add(client, "3-0")
+    assert ids(await gone.read()) == ["3-0"]  # who was only away is known again
+
+
+async def test_shards_beyond_the_number_that_is_set_are_found(client: Redis) -> None:
+    """By a keeper that was set to fewer, or whose gateways are set to more."""
+    upkeep, source = RedisLogUpkeep(client, 1), Source(client)
+    assert await upkeep.widen([]) == 1
+    assert await upkeep.widen([TENANT, 6]) == 1
+    await client.xadd(redis_keys.log(6, 3), {"e": encode_entry(entry(6))})
+    assert await source.ends.read([TENANT, 6], 100, 0.01) == []
+    assert await upkeep.widen([TENANT]) == 1
+    assert await upkeep.widen([TENANT, 6]) == 4
+    assert source.ends.widen(4)
+    assert not source.ends.widen(4)
+    (found,) = await source.ends.read([TENANT, 6], 100, 0.01)
+    assert (found.tenant_id, found.shard) == (6, 3)
+    heads = await RedisLogAudit(client, 1).heads([6])
+    assert [(head.shard, head.length) for head in heads] == [(0, 0), (1, 0), (2, 0), (3, 1)]
 
 
 async def test_without_redis_the_keeper_is_told(tmp_path: Path) -> None:

@@ -64,8 +64,16 @@ async def test_all_lines_are_sent_and_the_bad_ones_listed(house: Doors) -> None:
     lines = [line(event) for event in events(1200)]
     lines[3:3] = [b"nonsense\n", line(Event(kind="view")), b"\n", line(events(1, "teleport")[0])]
     sending = Sending(house.address, house.key)
+    assert str(sending.sender.interrupted()) == "broken off before anything was acknowledged"
     sent = await sending.send(lines)
     assert (sent.accepted, sent.learned, sent.streams, sent.resent) == (1200, 0, 1, 0)
+    told = sending.sender.interrupted()
+    assert str(told) == "broken off after line 1204, 1200 events acknowledged (EVERYSEC)"
+    assert (
+        told.advice
+        == "Send the same lines again, or those after line 1204 alone: what was accepted is counted once."
+    )
+    assert (told.exit_code, told.details["lastLine"], told.details["accepted"]) == (130, 1204, 1200)
     assert sent.batches < 20
     assert [(row.line, row.reason) for row in sending.sender.refused] == [
         (4, "MALFORMED_MESSAGE"),
@@ -227,6 +235,7 @@ async def test_a_pipe_that_stays_open_is_sent_as_it_comes_and_interrupted_cleanl
     async with asyncio.timeout(20.0):
         _, err = await process.communicate()
     assert process.returncode == 130
-    assert b"Interrupted" in err
+    assert b"broken off" in err
+    assert b"Send the same lines again" in err
     assert b"Fatal" not in err
     assert b"Traceback" not in err

@@ -4,9 +4,11 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import msgspec
 import pytest
 
@@ -16,6 +18,7 @@ from nearcast_ledger.requestid import RequestIds
 from nearcast_store.policies.postgres import PostgresPolicyStore
 from tests.gateways import (
     Gateway,
+    Refusal,
     Tenant,
     eventually,
     item,
@@ -25,7 +28,7 @@ from tests.gateways import (
     running_gateway,
     running_keeper,
 )
-from tests.services import new_database
+from tests.services import database_name, new_database
 
 SOON_S = 2.0
 PATIENT_S = 10.0
@@ -105,6 +108,73 @@ def events_of(found: recommend_pb2.RecommendedItem, *kinds: str, **other: Any) -
 
 def uuid7() -> str:
     return str(RequestIds(lambda: time.time_ns() // 1_000_000, secrets.token_bytes).next())
+
+
+class Backup:
+    """A copy of a database, which can take its place: transaction numbers go on meanwhile."""
+
+    def __init__(self, server: str, dsn: str) -> None:
+        self._server = server
+        self._name = database_name(dsn)
+
+    async def take(self) -> None:
+        await self._alone(f'create database "{self._name}_copy" template "{self._name}"')
+
+    async def restore(self) -> None:
+        await self._alone(
+            f'drop database "{self._name}" with (force)',
+            f'alter database "{self._name}_copy" rename to "{self._name}"',
+        )
+
+    async def answers(self, gateway: Gateway) -> bool:
+        """Whether the gateway has connections again."""
+        return (await gateway.http("/readyz")).endswith("ready\n")
+
+    async def _alone(self, *statements: str) -> None:
+        """While nobody is connected."""
+        connection = await asyncpg.connect(self._server)
+        try:
+            await connection.execute(f'alter database "{self._name}" allow_connections false')
+            await connection.execute(
+                "select pg_terminate_backend(pid, 10000) from pg_stat_activity where datname = $1", self._name
+            )
+            for statement in statements:
+                await connection.execute(statement)
+            await connection.execute(f'alter database "{self._name}" allow_connections true')
+        finally:
+            await connection.close()
+
+
+async def test_a_gateway_believes_a_restored_database_though_its_history_went_on(
+    database: str, redis_url: str, postgres_server: str
+) -> None:
+    """What was counted after the backup never was, and no number of the database tells it from a delay."""
+    config, backup = make_config(database, redis_url), Backup(postgres_server, database)
+    async with running_keeper(config), running_gateway(config) as gateway:
+        town = Town(gateway, await gateway.new_tenant("restored"))
+        await town.put(item("cafe"))
+        await town.shows("cafe", within_s=PATIENT_S)
+
+        async def believed() -> float:
+            """How many views the gateway itself counts; none while its stores are away."""
+            with suppress(Refusal):
+                (found,) = (await town.slate(explain=True)).items
+                return sum(kind.success for kind in found.explanation.kinds if kind.kind == "view")
+            return -1.0
+
+        async def views(times: int) -> None:
+            for _ in range(times):
+                (result,) = await town.record(*events_of((await town.slate()).items[0], "view"))
+                assert not result.outcome.code
+
+        await views(1)
+        await eventually(believed, PATIENT_S, lambda found: 0.9 < found < 1.1)
+        await backup.take()
+        await eventually(lambda: backup.answers(gateway), PATIENT_S)
+        await views(3)
+        await eventually(believed, PATIENT_S, lambda found: 3.9 < found < 4.1)
+        await backup.restore()
+        await eventually(believed, PATIENT_S, lambda found: 0.9 < found < 1.1)
 
 
 async def test_an_item_is_shown_soon_after_it_is_put_and_gone_soon_after_it_is_deleted(town: Town) -> None:

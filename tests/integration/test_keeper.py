@@ -221,6 +221,15 @@ async def test_events_appended_twice_are_counted_once(house: House) -> None:
     await house.counts(impressions=2, views=2)
 
 
+async def test_what_waits_in_shards_beyond_the_number_that_is_set_is_counted(house: House) -> None:
+    """Somebody made the number smaller, or has not yet made it larger everywhere."""
+    assert house.config.log.shards == 2
+    raw = encode_entry(entry(impression(1), view(1)))
+    await house.client.xadd(redis_keys.log(house.tenant_id, 5), {"e": raw})
+    async with house.keeper():
+        await house.counts(impressions=1, views=1)
+
+
 async def test_what_a_dead_keeper_left_unfinished_is_counted_once(house: House) -> None:
     """It read both entries; of the first it had committed the fold and not yet acknowledged it."""
     async with house.keeper():

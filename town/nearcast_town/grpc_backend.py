@@ -21,6 +21,7 @@ from nearcast_town.backend import (
     TownEvent,
     TownItem,
 )
+from nearcast_town.sightings import Sighting, Sightings
 
 Answer = TypeVar("Answer")
 Entry = TypeVar("Entry")
@@ -37,8 +38,9 @@ WRITE_DEADLINE_S = 15.0
 class GrpcBackend:
     """Speaks over a channel that the caller owns and closes; the key needs the role `backend` or `operator`.
 
-    It never repeats a call by itself. An answer that did not come is BackendUnavailableError; the caller may
-    then send the very same events again: each is known by its reward token and kind, and counts once.
+    What came on screen of a slate is one event. It never repeats a call by itself. An answer that did not
+    come is BackendUnavailableError; the caller may then send the very same events again: each is known by its
+    reward token and kind, and counts once.
     """
 
     def __init__(self, channel: grpc.aio.Channel, api_key: str) -> None:
@@ -47,6 +49,7 @@ class GrpcBackend:
         self._events = EventServiceStub(channel)
         self._metadata = (("authorization", f"Bearer {api_key}"),)
         self._visit = ("", "")
+        self._sightings = Sightings()
 
     async def put_items(self, items: Sequence[TownItem]) -> None:
         for batch in _batches(items):
@@ -73,22 +76,20 @@ class GrpcBackend:
         call = self._recommend.Recommend(request, timeout=ASK_DEADLINE_S, metadata=self._metadata)
         answer = await _answer(call)
         self._visit = (ask.session, answer.session_token)
+        self._sightings.remember(answer.slate_token, [item.reward_token for item in answer.items])
         items = tuple([SlateItem(item.item_id, item.rank, item.reward_token) for item in answer.items])
         return Slate(items, answer.feed, answer.feed_propensity)
 
     async def record(self, events: Sequence[TownEvent]) -> int:
-        request = event_pb2.RecordEventsRequest(
-            events=[
-                event_pb2.Event(kind=event.kind, reward_token=event.token, person=_person(event.person))
-                for event in events
-            ]
-        )
+        sightings = self._sightings.gather(events)
+        request = event_pb2.RecordEventsRequest(events=[_event(sighting) for sighting in sightings])
         call = self._events.RecordEvents(request, timeout=ASK_DEADLINE_S, metadata=self._metadata)
         results = (await _answer(call)).results
         for result in results:
             if result.outcome.advice == outcome_pb2.ADVICE_RETRY:
                 raise BackendUnavailableError(result.outcome.message)
-        return sum(result.learned for result in results)
+        learned = zip(results, sightings, strict=True)
+        return sum(sighting.events for result, sighting in learned if result.learned)
 
     async def advance(self, now_s: float) -> None:
         """The server has a clock of its own."""
@@ -152,6 +153,15 @@ def _item(item: TownItem) -> item_pb2.Item:
         owner=item.owner,
         title=item.title,
     )
+
+
+def _event(sighting: Sighting) -> event_pb2.Event:
+    person = _person(sighting.person)
+    if sighting.seen:
+        return event_pb2.Event(
+            kind=sighting.kind, slate_token=sighting.token, seen=sighting.bitmap(), person=person
+        )
+    return event_pb2.Event(kind=sighting.kind, reward_token=sighting.token, person=person)
 
 
 def _location(point: Point) -> location_pb2.LatLng:

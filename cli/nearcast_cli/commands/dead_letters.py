@@ -9,6 +9,7 @@ import click
 from nearcast_cli.checkout import command_name
 from nearcast_cli.failure import CommandFailedError
 from nearcast_cli.finding import Database, database_options, json_option, redis_option
+from nearcast_cli.moment import stamp
 from nearcast_cli.tenant import tenant_option
 
 if TYPE_CHECKING:
@@ -219,7 +220,7 @@ def _plain(letter: "Letter") -> dict[str, object]:
         "shard": letter.shard,
         "entry": letter.entry_id,
         "event": letter.event_index,
-        "settledAt": letter.settled_at and letter.settled_at.isoformat(timespec="seconds"),
+        "settledAt": letter.settled_at and stamp(letter.settled_at),
         "note": letter.settled_note,
     }
 
@@ -234,4 +235,4 @@ def _content(letter: "Letter") -> dict[str, object]:
 
 
 def _time(letter: "Letter") -> str:
-    return letter.created_at.isoformat(timespec="seconds")
+    return stamp(letter.created_at)

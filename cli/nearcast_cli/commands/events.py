@@ -97,7 +97,8 @@ def send(file: Path, client_name: str, server: Server, as_json: bool) -> int:
 
     A connection that is lost is opened again, and what was not acknowledged is sent again: an event counts
     once however often it is sent. Lines from a pipe are sent as they come. Lines that are refused are listed
-    with line, field and reason, the others count; the exit status is 1 if any was refused.
+    with line, field and reason, the others count; the exit status is 1 if any was refused. When it is
+    interrupted it says up to which line all is acknowledged: go on from there, or send all again.
     """
     from nearcast_cli.calling import Gateway
     from nearcast_cli.eventrows import read_events
@@ -107,7 +108,10 @@ def send(file: Path, client_name: str, server: Server, as_json: bool) -> int:
     target = server.find()
     with _opened(file) as lines, _progress() as noticed, Gateway(target) as gateway:
         sender = EventSender(gateway, noticed, _say_interrupted, client_name=client_name)
-        done = sender.send(read_events(lines))
+        try:
+            done = sender.send(read_events(lines))
+        except KeyboardInterrupt:
+            raise sender.interrupted() from None
     if as_json:
         print_json(done.as_dict(sender.refused))
     else:

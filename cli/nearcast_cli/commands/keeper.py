@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 
 @click.group("keeper", invoke_without_command=True)
 @unsafe_option
+@click.option(
+    "--bury-unforeseen",
+    is_flag=True,
+    help="Put aside the entries that stop keepers (see `log status`): for when no gateway wrote them.",
+)
 @process_options
 @click.pass_context
 def command(
@@ -27,6 +32,7 @@ def command(
     postgres_dsn: str | None,
     redis_url: str | None,
     unsafe: bool,
+    bury_unforeseen: bool,
 ) -> None:
     """Run a keeper: counts events, carries items to the index, runs the jobs. Ends cleanly on SIGTERM.
 
@@ -41,6 +47,7 @@ def command(
         "postgres.dsn": postgres_dsn,
         "redis.geo_url": redis_url,
         "preflight.enforce": False if unsafe else None,
+        "keeper.bury_unforeseen": True if bury_unforeseen else None,
     }
     run_process(config_path, overrides, run_keeper)
 

@@ -12,6 +12,7 @@ import click
 
 from nearcast_cli.failure import CommandFailedError
 from nearcast_cli.finding import Database, database_options, json_option, require_dsn
+from nearcast_cli.moment import stamp
 
 if TYPE_CHECKING:
     from nearcast_config.source import Source
@@ -234,7 +235,7 @@ async def _opened(database: Database) -> AsyncIterator[_Opened]:
 
 
 def _moment(at: datetime | None) -> str | None:
-    return None if at is None else at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return None if at is None else stamp(at)
 
 
 def _spaced(name: str) -> str:

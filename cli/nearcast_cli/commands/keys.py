@@ -10,6 +10,7 @@ import click
 from nearcast_cli.checkout import command_name
 from nearcast_cli.failure import CommandFailedError
 from nearcast_cli.finding import Database, database_options, json_option
+from nearcast_cli.moment import stamp
 from nearcast_cli.tenant import tenant_option
 
 if TYPE_CHECKING:
@@ -177,7 +178,7 @@ def _plain(key: "KeyInfo") -> dict[str, object]:
 
 
 def _moment(seconds: float | None) -> str | None:
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
+    return None if seconds is None else stamp(datetime.fromtimestamp(seconds, UTC))
 
 
 def _row(key: "KeyInfo") -> tuple[str, ...]:

@@ -5,11 +5,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from nearcast_cli.checkout import command_name
 from nearcast_cli.finding import Database, database_options, json_option, redis_option
 from nearcast_cli.moment import EXAMPLE, Moment, shown
 from nearcast_cli.tenant import any_tenant_option
 
 if TYPE_CHECKING:
+    from nearcast_cli.ladder import Ladder
     from nearcast_config.process import ProcessConfig
     from nearcast_statskeeper.balancing import ShardBalance
 
@@ -44,18 +46,24 @@ def status(
     unread or not acknowledged. Anything else is missing: it was acknowledged and lost. Vanished are entries
     that Redis removed before a keeper had read them, where it counts them (Redis 7 or Valkey).
 
+    The last line says how the log presses and what gateways make of it (docs/overload.md): the level of
+    admission by backlog and memory. Appends that are slow are known to each gateway alone: its /readyz says
+    where it stands.
+
     The columns of "folded in all" are what the keepers added up since the beginning, entries that were folded
     twice included.
     """
-    balances, slugs = asyncio.run(_balance(_settings(database, redis_url), tenant, since_ms))
+    balances, slugs, ladder = asyncio.run(_balance(_settings(database, redis_url), tenant, since_ms))
     balanced = all(each.balanced for each in balances)
     if as_json:
         from nearcast_cli.printing import print_json
 
         shards = [_plain(each, slugs[each.head.tenant_id]) for each in balances]
-        print_json({"balanced": balanced, "since": shown(since_ms), "shards": shards})
+        told = {"balanced": balanced, "since": shown(since_ms), "admission": ladder.plain()}
+        print_json({**told, "shards": shards})
     else:
-        _tell(balances, slugs, since_ms)
+        tell_balances(balances, slugs, since_ms)
+        click.echo(ladder.told())
     return 0 if balanced else 1
 
 
@@ -67,9 +75,10 @@ def _settings(database: Database, redis_url: str | None) -> "ProcessConfig":
 
 async def _balance(
     process: "ProcessConfig", tenant: str | None, since_ms: int
-) -> "tuple[list[ShardBalance], dict[int, str]]":
+) -> "tuple[list[ShardBalance], dict[int, str], Ladder]":
     import time
 
+    from nearcast_cli.ladder import read_ladder
     from nearcast_cli.ledgers import open_audit, open_ledger
     from nearcast_statskeeper.balancing import balance_log
     from nearcast_store.counting.accounting import PostgresAccounts
@@ -78,10 +87,11 @@ async def _balance(
         slugs = dict(await ledger.tenants(tenant))
         now_ms = int(time.time() * 1000)
         accounts = PostgresAccounts(ledger.pool)
-        return await balance_log(audit, accounts, list(slugs), since_ms, now_ms), slugs
+        ladder = await read_ladder(process, [tenant_id for tenant_id, _ in await ledger.tenants(None)])
+        return await balance_log(audit, accounts, list(slugs), since_ms, now_ms), slugs, ladder
 
 
-def _tell(balances: "list[ShardBalance]", slugs: dict[int, str], since_ms: int) -> None:
+def tell_balances(balances: "list[ShardBalance]", slugs: dict[int, str], since_ms: int) -> None:
     from nearcast_cli.printing import print_table
 
     columns = ("tenant", ">shard", ">entries", ">pending", ">oldest", "last folded", ">folded in all")
@@ -103,10 +113,19 @@ def _tell(balances: "list[ShardBalance]", slugs: dict[int, str], since_ms: int) 
         where = f"{slugs[each.head.tenant_id]}, shard {each.head.shard}"
         for example in each.examples:
             click.echo(f"missing: {where}, entry {example.entry_id}, event {example.event_index}")
+        for found in each.raising_examples:
+            place = f"entry {found.entry_id}, event {found.event_index}"
+            click.echo(f"raises {found.error}: {where}, {place}")
         if each.set_back:
             click.echo(
                 f"set back: {where}: Redis ends before what was folded; it has lost its newest entries"
             )
+    raising = sum(each.raising for each in balances)
+    if raising:
+        click.echo(
+            f"{raising} events in flight raise when they are judged. Keepers stop at several such entries"
+            f" in a row; if no gateway wrote them:  {command_name()} keeper --bury-unforeseen"
+        )
     lost = sum(each.missing for each in balances), sum(each.vanished for each in balances)
     if any(lost):
         click.echo(f"It does not balance: {lost[0]} events are missing, {lost[1]} entries vanished unread.")
@@ -138,6 +157,11 @@ def _plain(balance: "ShardBalance", slug: str) -> dict[str, object]:
         "inFlight": balance.in_flight,
         "missing": balance.missing,
         "vanishedEntries": balance.vanished,
+        "raising": balance.raising,
+        "raisingExamples": [
+            {"entry": each.entry_id, "event": each.event_index, "error": each.error}
+            for each in balance.raising_examples
+        ],
         "examples": [{"entry": each.entry_id, "event": each.event_index} for each in balance.examples],
         "foldedInAll": None
         if position is None

@@ -16,6 +16,7 @@ _MEASURE = "impression"
 @click.command("stats")
 @click.argument("item_ids", nargs=-1, metavar="[ITEM_ID]...")
 @click.option("--limit", type=int, default=0, metavar="N", help="How many without ids; 0 = 20.")
+@click.option("--positions", is_flag=True, help="Also how often each item was served at which positions.")
 @click.option("--watch", is_flag=True, help="Go on with what changes, until interrupted.")
 @click.option(
     "--resume", default="", metavar="TOKEN", help="With --watch: what changed since that token first."
@@ -25,14 +26,15 @@ _MEASURE = "impression"
 def command(
     item_ids: tuple[str, ...],
     limit: int,
+    positions: bool,
     watch: bool,
     resume: str,
     server: Server,
     as_json: bool,
-) -> None:
+) -> int:
     """Counts and posteriors of items, and the share of each feed.
 
-    Without ids: the items with the most impressions.
+    Without ids: the items with the most impressions. Exit status 1 when none of the named items exists.
 
     With --watch the named items, or none, and then every change as it is counted. It comes back by itself
     when the gateway goes away, and misses nothing. With --json each line is one message, with its resume
@@ -40,20 +42,23 @@ def command(
     """
     if resume and not watch:
         raise click.UsageError("--resume goes with --watch")
+    if positions and watch:
+        raise click.UsageError("--positions does not go with --watch")
     if watch:
         _watch(item_ids, resume, server, as_json)
-        return
+        return 0
     from nearcast.v1.stats_pb2 import GetStatsRequest
     from nearcast_cli.calling import Gateway
     from nearcast_cli.printing import print_message
 
     with Gateway(server.find()) as gateway:
-        request = GetStatsRequest(item_ids=item_ids, page_size=limit)
+        request = GetStatsRequest(item_ids=item_ids, page_size=limit, positions=positions)
         response = gateway.call(gateway.stats.GetStats, request)
     if as_json:
         print_message(response)
     else:
         _show(response, item_ids)
+    return 1 if item_ids and not response.items else 0
 
 
 def _watch(item_ids: tuple[str, ...], resume: str, server: Server, as_json: bool) -> None:
@@ -75,6 +80,10 @@ def _show(response: "GetStatsResponse", asked: tuple[str, ...]) -> None:
     if response.items:
         counted = [name for kind in response.items[0].kinds for name in _columns(kind.kind)]
         print_table(("title", "id", ">served", *counted), [_row(item) for item in response.items])
+    served_at = [(item.title, item.item_id, _positions(item)) for item in response.items if item.positions]
+    if served_at:
+        click.echo()
+        print_table(("title", "id", "served at position"), served_at)
     missing = sorted(set(asked) - {item.item_id for item in response.items})
     if missing:
         click.echo(f"No such item: {', '.join(missing)}")
@@ -112,6 +121,13 @@ def _row(item: "ItemStats") -> tuple[str, ...]:
     for kind in item.kinds:
         cells += [str(kind.count)] if kind.kind == _MEASURE else [str(kind.count), _percent(kind.rate)]
     return tuple(cells)
+
+
+def _positions(item: "ItemStats") -> str:
+    spans = {
+        f"{at.first}" if at.first == at.last else f"{at.first}-{at.last}": at.served for at in item.positions
+    }
+    return ", ".join(f"{span}: {served}" for span, served in spans.items())
 
 
 def _percent(rate: float) -> str:

@@ -12,6 +12,7 @@ from nearcast_cli.tenant import any_tenant_option
 
 if TYPE_CHECKING:
     from nearcast_statskeeper.verifying import Verdict
+    from nearcast_store.counting.naming import Names
     from nearcast_store.counting.recounting import Difference
 
 
@@ -32,27 +33,30 @@ def command(show: int, tenant: str | None, database: Database, as_json: bool) ->
 
     Counts, trials and feeds are compared both ways with what other SQL than the fold's makes of the rows, in
     one transaction, so keepers may go on. Also: every act has its impression, no feed has more rewards than
-    trials, every shard's numbers add up. Counts of days that were dropped are named, not checked.
+    trials, every shard's numbers add up. Counts of days that were dropped are named, not checked. Beside the
+    number of a posting stands its item id, beside those of kind, feed and scenario their slugs.
     """
-    verdict = asyncio.run(_verify(database.find(), tenant, show))
+    verdict, names = asyncio.run(_verify(database.find(), tenant, show))
     if as_json:
         from nearcast_cli.printing import print_json
 
-        print_json(_plain(verdict))
+        print_json(_plain(verdict, names))
     else:
-        _tell(verdict)
+        _tell(verdict, names)
     return 0 if verdict.clean else 1
 
 
-async def _verify(dsn: str, tenant: str | None, show: int) -> "Verdict":
+async def _verify(dsn: str, tenant: str | None, show: int) -> "tuple[Verdict, Names]":
     from nearcast_cli.ledgers import open_ledger
     from nearcast_statskeeper.verifying import verify_stats
+    from nearcast_store.counting.naming import read_names
 
     async with open_ledger(dsn) as ledger:
-        return await verify_stats(ledger.pool, show, await ledger.tenant_id(tenant))
+        verdict = await verify_stats(ledger.pool, show, await ledger.tenant_id(tenant))
+        return verdict, await read_names(ledger.pool, verdict.differences)
 
 
-def _tell(verdict: "Verdict") -> None:
+def _tell(verdict: "Verdict", names: "Names") -> None:
     from nearcast_cli.printing import print_table
 
     rows = [
@@ -67,7 +71,7 @@ def _tell(verdict: "Verdict") -> None:
     print_table(columns, rows)
     slugs = {each.tenant_id: each.slug for each in verdict.summaries}
     for difference in verdict.differences:
-        click.echo(_sentence(difference, slugs))
+        click.echo(_sentence(difference, slugs, names))
     unshown = sum(verdict.found.values()) - len(verdict.differences)
     if unshown:
         click.echo(f"… and {unshown} more; --show says how many are printed.")
@@ -77,9 +81,16 @@ def _tell(verdict: "Verdict") -> None:
         click.echo(f"Not clean. Make the counts again from the rows with:  {command_name()} rebuild stats")
 
 
-def _sentence(difference: "Difference", slugs: Mapping[int, str]) -> str:
+def _sentence(difference: "Difference", slugs: Mapping[int, str], names: "Names") -> str:
+    from nearcast_store.counting.naming import names_in
+
     tenant = slugs.get(difference.tenant_id, str(difference.tenant_id))
-    key = _words({"tenant": tenant, **difference.key})
+    called = names_in(difference, names)
+    numbered = {
+        name: f"{value} ({called[name]})" if name in called else value
+        for name, value in difference.key.items()
+    }
+    key = _words({"tenant": tenant, **numbered})
     stored, recounted = _words(difference.stored), _words(difference.recounted)
     return f"{difference.check}: {key}: stored {stored or 'nothing'}, must be {recounted or 'nothing'}"
 
@@ -95,7 +106,9 @@ def _text(value: Any) -> Any:
     return value if isinstance(value, int | str | None) else str(value)
 
 
-def _plain(verdict: "Verdict") -> dict[str, object]:
+def _plain(verdict: "Verdict", names: "Names") -> dict[str, object]:
+    from nearcast_store.counting.naming import names_in
+
     slugs = {each.tenant_id: each.slug for each in verdict.summaries}
     return {
         "clean": verdict.clean,
@@ -122,6 +135,7 @@ def _plain(verdict: "Verdict") -> dict[str, object]:
                 "check": each.check,
                 "tenant": slugs.get(each.tenant_id, str(each.tenant_id)),
                 "key": {name: _text(value) for name, value in each.key.items()},
+                "names": names_in(each, names),
                 "stored": {name: _text(value) for name, value in each.stored.items()},
                 "recounted": {name: _text(value) for name, value in each.recounted.items()},
             }

@@ -10,12 +10,16 @@ from nearcast_cli.embedded.state import StateDirectory
 
 
 class Instance(msgspec.Struct, frozen=True, kw_only=True):
-    """What a client needs to know. An address is empty until that door is open."""
+    """What a client needs to know. An address is empty until that door is open.
+
+    `runs_stores` when both servers are its own.
+    """
 
     pid: int
     started_at: str
     postgres_dsn: str
     redis_url: str
+    runs_stores: bool = False
     address: str = ""
     http_address: str = ""
     api_key: str = ""

@@ -14,6 +14,7 @@ from nearcast_cli.embedded.postgres import plan_postgres, postgres_dsn
 from nearcast_cli.embedded.server import RunningServer
 from nearcast_cli.embedded.state import StateDirectory
 from nearcast_cli.embedded.valkey import plan_valkey, redis_url
+from nearcast_cli.moment import stamp
 
 STOP_WITHIN_S = 30.0
 
@@ -64,6 +65,11 @@ class EmbeddedServers:
             self._record(Endpoints(dsn, url))
             undo.pop_all()
         return Endpoints(dsn, url)
+
+    @property
+    def runs_stores(self) -> bool:
+        """Whether both servers are started here."""
+        return self._postgres_dsn is None and self._redis_url is None
 
     def is_alive(self) -> bool:
         """Whether every server that was started here still runs and can be reached."""
@@ -125,8 +131,9 @@ class EmbeddedServers:
             self.state,
             Instance(
                 pid=os.getpid(),
-                started_at=datetime.now(UTC).isoformat(timespec="seconds"),
+                started_at=stamp(datetime.now(UTC)),
                 postgres_dsn=endpoints.postgres_dsn,
                 redis_url=endpoints.redis_url,
+                runs_stores=self.runs_stores,
             ),
         )

@@ -1,5 +1,6 @@
-"""Valkey (or Redis) as a child: append-only file synced every second, nothing evicted, a private socket."""
+"""Valkey (or Redis) as a child: a file synced every second, nothing evicted, bounded, a private socket."""
 
+import os
 import signal
 import socket
 from collections.abc import Mapping
@@ -36,7 +37,13 @@ def plan_valkey(state: StateDirectory, settings: Mapping[str, str]) -> ServerPla
     state.redis.mkdir(exist_ok=True, mode=0o700)
     check_owner(state.redis, "Redis")
     socket_path = socket_directory(state.path, "redis", None) / "redis.sock"
-    chosen = {**SETTINGS, **settings, "dir": str(state.redis), "unixsocket": str(socket_path)}
+    chosen = {
+        **SETTINGS,
+        "maxmemory": str(_memory_bytes()),
+        **settings,
+        "dir": str(state.redis),
+        "unixsocket": str(socket_path),
+    }
     flags = [part for name, value in chosen.items() for part in (f"--{name}", value)]
     return ServerPlan(
         title="Redis",
@@ -57,6 +64,11 @@ def plan_valkey(state: StateDirectory, settings: Mapping[str, str]) -> ServerPla
         f"{command_name()} rebuild redis ; events that were acknowledged in the last seconds and not yet "
         "counted stay in the moved files.",
     )
+
+
+def _memory_bytes() -> int:
+    """Half of the machine's: a full log refuses events, where a machine without memory ends servers."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
 
 
 def _answers(connection: socket.socket) -> bool:

@@ -56,6 +56,8 @@ def _environment(plan: Plan, endpoints: Endpoints, ports: Ports) -> dict[str, st
         "gateway.reflection": "true",
         "keeper.metrics_port": str(ports.keeper_metrics),
     }
+    if plan.runs_stores:
+        own["preflight.state"] = str(plan.state.absolute())
     named = {"NEARCAST_CONFIG": str(plan.config_path.absolute())} if plan.config_path else {}
     return {**os.environ, **{variable_of(key): value for key, value in own.items()}, **named}
 

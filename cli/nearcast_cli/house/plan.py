@@ -20,6 +20,12 @@ class Plan:
     town_at: Point | None
     pace: LivePace
 
+    @property
+    def runs_stores(self) -> bool:
+        """Whether both servers are started with it."""
+        redis = self.process.redis
+        return not (self.process.postgres.dsn or redis.geo_url or redis.log_url)
+
 
 @dataclass(frozen=True, slots=True)
 class Ports:

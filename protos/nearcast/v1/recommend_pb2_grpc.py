@@ -58,6 +58,10 @@ class RecommendServiceServicer:
         by (distance, item id): an item that does not move is never repeated.
         UNAVAILABLE with CANDIDATES_UNAVAILABLE and RetryInfo when the index cannot
         be reached.
+
+        It decides nothing, so nothing is learned from what it showed: its items carry no
+        reward token, and an event about one of them is stored with its event id and not
+        learned from. For a map or list that shall learn ask Recommend.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

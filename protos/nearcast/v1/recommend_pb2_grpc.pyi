@@ -40,6 +40,10 @@ class RecommendServiceStub:
     by (distance, item id): an item that does not move is never repeated.
     UNAVAILABLE with CANDIDATES_UNAVAILABLE and RetryInfo when the index cannot
     be reached.
+
+    It decides nothing, so nothing is learned from what it showed: its items carry no
+    reward token, and an event about one of them is stored with its event id and not
+    learned from. For a map or list that shall learn ask Recommend.
     """
     Recommend: _grpc.UnaryUnaryMultiCallable[_recommend_pb2.RecommendRequest, _recommend_pb2.RecommendResponse]
     """The items most worth showing to this person here and now, in order.
@@ -76,6 +80,10 @@ class RecommendServiceAsyncStub(RecommendServiceStub):
     by (distance, item id): an item that does not move is never repeated.
     UNAVAILABLE with CANDIDATES_UNAVAILABLE and RetryInfo when the index cannot
     be reached.
+
+    It decides nothing, so nothing is learned from what it showed: its items carry no
+    reward token, and an event about one of them is stored with its event id and not
+    learned from. For a map or list that shall learn ask Recommend.
     """
     Recommend: _aio.UnaryUnaryMultiCallable[_recommend_pb2.RecommendRequest, _recommend_pb2.RecommendResponse]  # type: ignore[assignment]
     """The items most worth showing to this person here and now, in order.
@@ -115,6 +123,10 @@ class RecommendServiceServicer(metaclass=_abc_1.ABCMeta):
         by (distance, item id): an item that does not move is never repeated.
         UNAVAILABLE with CANDIDATES_UNAVAILABLE and RetryInfo when the index cannot
         be reached.
+
+        It decides nothing, so nothing is learned from what it showed: its items carry no
+        reward token, and an event about one of them is stored with its event id and not
+        learned from. For a map or list that shall learn ask Recommend.
         """
 
     @_abc_1.abstractmethod

@@ -11,12 +11,14 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class GetStatsRequest(_message.Message):
-    __slots__ = ("item_ids", "page_size")
+    __slots__ = ("item_ids", "page_size", "positions")
     ITEM_IDS_FIELD_NUMBER: _ClassVar[int]
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    POSITIONS_FIELD_NUMBER: _ClassVar[int]
     item_ids: _containers.RepeatedScalarFieldContainer[str]
     page_size: int
-    def __init__(self, item_ids: _Optional[_Iterable[str]] = ..., page_size: _Optional[int] = ...) -> None: ...
+    positions: bool
+    def __init__(self, item_ids: _Optional[_Iterable[str]] = ..., page_size: _Optional[int] = ..., positions: _Optional[bool] = ...) -> None: ...
 
 class GetStatsResponse(_message.Message):
     __slots__ = ("items", "feeds", "policy_revision", "policy_epoch", "read_at", "totals")
@@ -65,18 +67,30 @@ class WatchStatsResponse(_message.Message):
     def __init__(self, items: _Optional[_Iterable[_Union[ItemStats, _Mapping]]] = ..., feeds: _Optional[_Iterable[_Union[FeedStats, _Mapping]]] = ..., policy_revision: _Optional[int] = ..., policy_epoch: _Optional[int] = ..., read_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., resume_token: _Optional[str] = ..., settled: _Optional[bool] = ..., ending: _Optional[_Union[_event_pb2.StreamEnd, str]] = ...) -> None: ...
 
 class ItemStats(_message.Message):
-    __slots__ = ("item_id", "posting", "title", "kinds", "served")
+    __slots__ = ("item_id", "posting", "title", "kinds", "served", "positions")
     ITEM_ID_FIELD_NUMBER: _ClassVar[int]
     POSTING_FIELD_NUMBER: _ClassVar[int]
     TITLE_FIELD_NUMBER: _ClassVar[int]
     KINDS_FIELD_NUMBER: _ClassVar[int]
     SERVED_FIELD_NUMBER: _ClassVar[int]
+    POSITIONS_FIELD_NUMBER: _ClassVar[int]
     item_id: str
     posting: int
     title: str
     kinds: _containers.RepeatedCompositeFieldContainer[KindStats]
     served: int
-    def __init__(self, item_id: _Optional[str] = ..., posting: _Optional[int] = ..., title: _Optional[str] = ..., kinds: _Optional[_Iterable[_Union[KindStats, _Mapping]]] = ..., served: _Optional[int] = ...) -> None: ...
+    positions: _containers.RepeatedCompositeFieldContainer[PositionStats]
+    def __init__(self, item_id: _Optional[str] = ..., posting: _Optional[int] = ..., title: _Optional[str] = ..., kinds: _Optional[_Iterable[_Union[KindStats, _Mapping]]] = ..., served: _Optional[int] = ..., positions: _Optional[_Iterable[_Union[PositionStats, _Mapping]]] = ...) -> None: ...
+
+class PositionStats(_message.Message):
+    __slots__ = ("first", "last", "served")
+    FIRST_FIELD_NUMBER: _ClassVar[int]
+    LAST_FIELD_NUMBER: _ClassVar[int]
+    SERVED_FIELD_NUMBER: _ClassVar[int]
+    first: int
+    last: int
+    served: int
+    def __init__(self, first: _Optional[int] = ..., last: _Optional[int] = ..., served: _Optional[int] = ...) -> None: ...
 
 class KindCount(_message.Message):
     __slots__ = ("kind", "count")

@@ -26,7 +26,9 @@ class StatsService:
     ) -> stats_pb2.GetStatsResponse:
         """Counts and posteriors of items, and of feeds."""
         check_ids(request.item_ids)
-        report = await self._reporter.report(caller.tenant_id, list(request.item_ids), request.page_size)
+        report = await self._reporter.report(
+            caller.tenant_id, list(request.item_ids), request.page_size, positions=request.positions
+        )
         return stats_pb2.GetStatsResponse(
             items=_items(report.items),
             feeds=_feeds(report.feeds),
@@ -119,6 +121,10 @@ def _item(item: ItemReport) -> stats_pb2.ItemStats:
         posting=item.posting,
         title=item.title,
         served=item.served,
+        positions=[
+            stats_pb2.PositionStats(first=each.first, last=each.last, served=each.served)
+            for each in item.positions
+        ],
         kinds=[
             stats_pb2.KindStats(
                 kind=kind.kind,

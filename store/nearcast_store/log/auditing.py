@@ -9,6 +9,7 @@ from redis.exceptions import ResponseError
 
 from nearcast_store import redis_keys
 from nearcast_store.log.protocol import Record
+from nearcast_store.log.shards import count_shards
 from nearcast_store.log.source import GROUP, record_of, translated_errors
 from nearcast_store.redis_client import run, run_each
 
@@ -50,9 +51,10 @@ class RedisLogAudit:
         self._shards = shards
 
     async def heads(self, tenant_ids: Sequence[int]) -> list[Head]:
-        """Of every shard; one that nobody has written to is empty."""
-        streams = list(redis_keys.logs(tenant_ids, self._shards))
+        """Of every shard, those beyond the number that was set included; one that is not there is empty."""
         with translated_errors():
+            shards = await count_shards(self._redis, tenant_ids, self._shards)
+            streams = list(redis_keys.logs(tenant_ids, shards))
             groups = await run_each(self._redis, [("XINFO GROUPS", key) for key, _ in streams])
             infos = await run_each(self._redis, [("XINFO STREAM", key) for key, _ in streams])
             forgotten = await run_each(

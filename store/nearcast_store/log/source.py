@@ -63,6 +63,11 @@ class RedisEventSource:
         timeout_s = redis.connection_pool.connection_kwargs.get("socket_timeout")
         self._longest_wait_s = 60.0 if timeout_s is None else timeout_s / 2
 
+    def widen(self, shards: int) -> bool:
+        """Read so many shards from now on; whether they are more than before."""
+        before, self._shards = self._shards, max(shards, self._shards)
+        return self._shards > before
+
     async def read(self, tenant_ids: Sequence[int], most: int, wait_s: float) -> list[Record]:
         """New entries of these tenants, waiting for the first up to `wait_s`.
 

@@ -9,8 +9,23 @@ from redis.exceptions import ResponseError
 from nearcast_store import redis_keys
 from nearcast_store.connection import Command
 from nearcast_store.log.room import memory_share
+from nearcast_store.log.shards import count_shards
 from nearcast_store.log.source import GROUP, translated_errors
 from nearcast_store.redis_client import run, run_all, run_each
+
+# In one piece: a keeper that wakes and reads in between would lose what it was handed.
+_FORGET_CONSUMERS = """
+local forgotten = 0
+for _, told in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])) do
+  local facts = {}
+  for place = 1, #told, 2 do facts[told[place]] = told[place + 1] end
+  if facts['pending'] == 0 and facts['idle'] >= tonumber(ARGV[2]) then
+    redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], facts['name'])
+    forgotten = forgotten + 1
+  end
+end
+return forgotten
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +77,23 @@ class RedisLogUpkeep:
             # Noted first: whoever replays must never believe that something is there which is not.
             await run_all(self._redis, notes)
             return sum(await run_all(self._redis, trims))
+
+    async def widen(self, tenant_ids: Sequence[int]) -> int:
+        """Take in the shards beyond the number that was set; how many there are with them."""
+        with translated_errors():
+            self._shards = await count_shards(self._redis, tenant_ids, self._shards)
+        return self._shards
+
+    async def forget_consumers(self, tenant_ids: Sequence[int], idle_s: float) -> int:
+        """Forget readers that hold nothing and have not asked for so long; how many, in all streams."""
+        with translated_errors():
+            commands: list[Command] = [
+                ("EVAL", _FORGET_CONSUMERS, 1, key, group.name, int(idle_s * 1000))
+                for key, groups in (await self._groups(tenant_ids)).items()
+                for group in groups
+                if group.name == GROUP
+            ]
+            return sum(await run_all(self._redis, commands))
 
     async def memory_share(self) -> float | None:
         """How much of its memory Redis has used; None when it does not tell."""

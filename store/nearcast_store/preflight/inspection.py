@@ -44,7 +44,8 @@ def inspections(
     geo_url, log_url = config.redis.geo_url, config.redis.log_url or config.redis.geo_url
 
     def demands() -> Demands:
-        return Demands(process, durability, datetime.fromtimestamp(clock(), UTC).date())
+        today = datetime.fromtimestamp(clock(), UTC).date()
+        return Demands(process, durability, today, config.preflight.state)
 
     async def postgres() -> Sequence[Finding]:
         facts = await gather_postgres(config.postgres.dsn, config.postgres.command_timeout_s)

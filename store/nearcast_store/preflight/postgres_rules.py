@@ -62,6 +62,8 @@ POSTGRES_RULES: tuple[Rule[PostgresFacts], ...] = (
         "nothing can be said of its settings before it does",
         '{psql} -c "select 1"; start Postgres, or correct postgres.dsn',
         lambda facts, _: facts.trouble,
+        fix_of_ours="`nearcast up --state {state}` runs it and starts it again;"
+        " {state}/logs/postgres.log says more",
     ),
     Rule(
         "POSTGRES_VERSION",

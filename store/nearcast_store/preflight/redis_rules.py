@@ -12,6 +12,7 @@ _LOG: tuple[Store, ...] = ("log",)
 _BOTH: tuple[Store, ...] = ("log", "geo")
 _SET = "{cli} CONFIG SET"
 _KEEP = "&& {cli} CONFIG REWRITE (on a managed Redis: in its parameter group)"
+_UP = "end `nearcast up --state {state}` and start it again: it sets this at every start"
 
 
 def redis_findings(facts: RedisFacts, stores: Sequence[Store], demands: Demands) -> list[Finding]:
@@ -108,6 +109,8 @@ REDIS_RULES: tuple[Rule[RedisFacts], ...] = (
         "nothing can be said of its settings before it does",
         "{cli} PING; start Redis, or correct redis.geo_url and redis.log_url",
         lambda facts, _: facts.trouble,
+        fix_of_ours="`nearcast up --state {state}` runs it and starts it again;"
+        " {state}/logs/redis.log says more",
     ),
     Rule(
         "REDIS_LOADING",
@@ -117,6 +120,7 @@ REDIS_RULES: tuple[Rule[RedisFacts], ...] = (
         "until then it refuses every command",
         "wait; {cli} INFO persistence shows how far it is",
         when("it still loads its files", lambda facts: bool(facts.loading)),
+        fix_of_ours="wait; {state}/logs/redis.log shows how far it is",
     ),
     Rule(
         "REDIS_VERSION",
@@ -144,6 +148,7 @@ REDIS_RULES: tuple[Rule[RedisFacts], ...] = (
         "acknowledged events that are not counted yet are gone when Redis ends, however it ends",
         f"{_SET} appendonly yes {_KEEP}",
         _append_only,
+        fix_of_ours=_UP,
     ),
     Rule(
         "REDIS_AOF_NOT_SYNCED",
@@ -153,6 +158,7 @@ REDIS_RULES: tuple[Rule[RedisFacts], ...] = (
         "what was acknowledged may stay off the disk for half a minute and die with the machine",
         f"{_SET} appendfsync everysec {_KEEP}",
         _append_fsync,
+        fix_of_ours=_UP,
     ),
     Rule(
         "REDIS_FSYNC_UNREACHABLE",
@@ -180,6 +186,7 @@ REDIS_RULES: tuple[Rule[RedisFacts], ...] = (
         "while the file is rewritten nothing is brought to the disk, for as long as that takes",
         f"{_SET} no-appendfsync-on-rewrite no {_KEEP}",
         _fsync_on_rewrite,
+        fix_of_ours=_UP,
     ),
     Rule(
         "REDIS_AOF_FAILED",
@@ -189,6 +196,7 @@ REDIS_RULES: tuple[Rule[RedisFacts], ...] = (
         "Redis could not write its file, so it refuses writes and what it took last may be gone",
         "make room on its disk (df -h, and the log of Redis); it tries again by itself",
         when("aof_last_write_status is err", lambda facts: facts.writes_succeed is False),
+        fix_of_ours="make room on the disk of {state} (df -h {state}); it tries again by itself",
     ),
     Rule(
         "REDIS_NO_REPLICA",
@@ -208,6 +216,7 @@ REDIS_RULES: tuple[Rule[RedisFacts], ...] = (
         "a full Redis would silently delete unread events, the keeper's place among them, and items",
         f"{_SET} maxmemory-policy noeviction {_KEEP}",
         _evicts,
+        fix_of_ours=_UP,
     ),
     Rule(
         "REDIS_MEMORY_UNLIMITED",
@@ -217,6 +226,7 @@ REDIS_RULES: tuple[Rule[RedisFacts], ...] = (
         "a backlog grows until the machine ends Redis, where a limit would make it refuse events",
         f"{_SET} maxmemory 2gb {_KEEP}; with about half of the machine's memory",
         _unlimited,
+        fix_of_ours=_UP,
     ),
     Rule(
         "REDIS_UNCHECKED",

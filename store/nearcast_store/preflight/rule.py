@@ -15,16 +15,23 @@ Facts = TypeVar("Facts", RedisFacts, PostgresFacts)
 
 @dataclass(frozen=True, slots=True)
 class Demands:
-    """What must hold: for whom, from which durability on, and around which day (UTC)."""
+    """What must hold: for whom, from which durability on, and around which day (UTC).
+
+    `state` is the directory of the `nearcast up` that runs the servers, empty when they are somebody's own.
+    """
 
     process: Process
     durability: Durability
     today: date
+    state: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Rule(Generic[Facts]):
-    """`judge` says what is wrong, "" when nothing is. In `fix`, names of facts stand in braces."""
+    """`judge` says what is wrong, "" when nothing is. In `fix`, names of facts stand in braces.
+
+    `fix_of_ours` is for servers that `nearcast up` runs, where it is another.
+    """
 
     code: str
     severity: Severity
@@ -34,6 +41,7 @@ class Rule(Generic[Facts]):
     fix: str
     judge: Callable[[Facts, Demands], str]
     only_warns: tuple[Process, ...] = ()
+    fix_of_ours: str = ""
 
     def find(
         self, facts: Facts, stores: Sequence[Store], demands: Demands, names: Mapping[str, str]
@@ -44,7 +52,9 @@ class Rule(Generic[Facts]):
         if not what:
             return None
         severity = Severity.WARN if demands.process in self.only_warns else self.severity
-        return Finding(self.code, severity, concerned, what, self.why, self.fix.format(**names))
+        fix = self.fix_of_ours if demands.state and self.fix_of_ours else self.fix
+        filled = fix.format(**names, state=demands.state)
+        return Finding(self.code, severity, concerned, what, self.why, filled)
 
 
 def when(what: str, wrong: Callable[[Facts], bool]) -> Callable[[Facts, Demands], str]:

@@ -23,3 +23,11 @@ class MemoryServedStore:
             if key.tenant_id == tenant_id and key.posting in postings:
                 sums[key.posting] += count
         return dict(sums)
+
+    async def served_at(self, tenant_id: int, postings: Sequence[int]) -> dict[tuple[int, int], int]:
+        """One look at every count."""
+        sums: Counter[tuple[int, int]] = Counter()
+        for key, count in self.counts.items():
+            if key.tenant_id == tenant_id and key.posting in postings:
+                sums[key.posting, key.position_bucket] += count
+        return dict(sorted(sums.items()))

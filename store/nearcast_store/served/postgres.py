@@ -28,3 +28,9 @@ class PostgresServedStore:
         async with self._pool.connection() as connection:
             rows = await connection.fetch(_SERVED["sum_served_of_postings"], tenant_id, postings)
         return {row["posting"]: row["total"] for row in rows}
+
+    async def served_at(self, tenant_id: int, postings: Sequence[int]) -> dict[tuple[int, int], int]:
+        """Summed by Postgres."""
+        async with self._pool.connection() as connection:
+            rows = await connection.fetch(_SERVED["sum_served_by_position"], tenant_id, postings)
+        return {(row["posting"], row["position_bucket"]): row["total"] for row in rows}

@@ -26,3 +26,7 @@ class ServedStore(Protocol):
     async def served_of(self, tenant_id: int, postings: Sequence[int]) -> dict[int, int]:
         """How often each of these postings was served; one that never was may be left out."""
         ...
+
+    async def served_at(self, tenant_id: int, postings: Sequence[int]) -> dict[tuple[int, int], int]:
+        """The same by posting and position bucket, sorted."""
+        ...

@@ -14,3 +14,10 @@ select posting, sum(count)::bigint as total
 from served_counts
 where tenant_id = $1 and posting = any($2::bigint[])
 group by posting;
+
+-- name: sum_served_by_position
+select posting, position_bucket, sum(count)::bigint as total
+from served_counts
+where tenant_id = $1 and posting = any($2::bigint[])
+group by posting, position_bucket
+order by posting, position_bucket;

@@ -54,3 +54,8 @@ where kept.beat_at <= excluded.beat_at;
 select extract(epoch from beat_at)::float8 as beat_at, extract(epoch from fresh_at)::float8 as fresh_at
 from heartbeats
 where process = $1;
+
+-- name: read_origin
+select concat_ws(' ', extract(epoch from pg_postmaster_start_time()), oid)
+from pg_database
+where datname = current_database();

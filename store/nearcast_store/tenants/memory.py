@@ -73,3 +73,7 @@ class MemoryTenantStore:
     async def last_beat(self, process: str) -> Beat | None:
         """None when it was never heard of."""
         return self._beats.get(process)
+
+    async def origin(self) -> str:
+        """One store is one run."""
+        return f"memory {id(self)}"

@@ -89,6 +89,12 @@ class PostgresTenantStore:
             row = await connection.fetchrow(_TENANTS["read_beat"], process)
         return None if row is None else Beat(row["beat_at"], row["fresh_at"])
 
+    async def origin(self) -> str:
+        """When the server began, and the number of the database: no restore leaves both as they were."""
+        async with self._pool.connection() as connection:
+            found: str = await connection.fetchval(_TENANTS["read_origin"])
+        return found
+
 
 def _key_info(row: Record) -> KeyInfo:
     return KeyInfo(

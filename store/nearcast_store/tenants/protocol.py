@@ -80,3 +80,7 @@ class TenantStore(Protocol):
     async def last_beat(self, process: str) -> Beat | None:
         """The last sign of life of that process."""
         ...
+
+    async def origin(self) -> str:
+        """Which run of which server answers: another after a restart, a restore and a fail-over."""
+        ...

@@ -107,6 +107,7 @@ async def test_postgres_is_durable_and_has_no_port(embedded: Endpoints) -> None:
 def test_redis_syncs_every_second_evicts_nothing_and_has_no_port(embedded: Endpoints) -> None:
     with redis.Redis.from_url(embedded.redis_url, decode_responses=True) as client:
         settings = client.config_get("appendonly", "appendfsync", "maxmemory-policy", "port")
+        assert int(client.config_get("maxmemory")["maxmemory"]) > 1 << 27
     assert settings == {
         "appendonly": "yes",
         "appendfsync": "everysec",

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from nearcast_cli.embedded import Instance, StateDirectory, write_instance
@@ -64,6 +65,14 @@ def test_an_instance_without_an_open_door_is_starting(tmp_path: Path) -> None:
             Server(None, None, directory.path).find()
     finally:
         directory.release()
+
+
+def test_preflight_knows_which_stores_are_of_a_running_up(state: Path) -> None:
+    database = Database(None, None, state)
+    assert database.process({}).preflight.state == ""
+    write_instance(StateDirectory(state), msgspec.structs.replace(FACTS, runs_stores=True))
+    assert database.process({}).preflight.state == str(state)
+    assert database.process({"redis.geo_url": "redis://mine/0"}).preflight.state == ""
 
 
 def test_the_database_is_found_by_flag_then_environment_then_file_then_instance(

@@ -15,7 +15,9 @@ from nearcast_ledger.kinds import VIEW
 from nearcast_statskeeper.faults import DeadReason
 from nearcast_statskeeper.folding import plan
 from nearcast_statskeeper.jobs.compacting import compact_ledger
+from nearcast_statskeeper.jobs.dismissing import forget_consumers
 from nearcast_statskeeper.jobs.forgetting import forget_tombstones
+from nearcast_statskeeper.jobs.lapsing import drop_count_changes
 from nearcast_statskeeper.jobs.partitioning import plan_partitions
 from nearcast_statskeeper.jobs.pruning import prune_changes
 from nearcast_statskeeper.jobs.publishing import publish_epochs
@@ -124,6 +126,42 @@ async def test_the_log_is_trimmed_for_every_tenant_but_for_the_replay_window(sho
     told = await trim_log(upkeep, shop.roster, 0.7, shop.metrics).run()
     assert told == {"entries": 7, "kept_s": 24 * 3600}
     assert upkeep.kept == [((TENANT, OTHER), 24 * 3600)]
+
+
+@dataclass
+class Told:
+    """Counts that tell what changed, and what they were asked to drop."""
+
+    asked: list[float] = field(default_factory=list)
+
+    async def drop_changes(self, older_s: float) -> int:
+        self.asked.append(older_s)
+        return 3
+
+
+async def test_what_is_told_of_changed_counts_is_dropped_after_minutes() -> None:
+    told = Told()
+    assert await drop_count_changes(told).run() == {}
+    assert told.asked == [300.0]
+
+
+@dataclass
+class Readership:
+    """A log with readers, and what it was asked to forget."""
+
+    asked: list[tuple[Sequence[int], float]] = field(default_factory=list)
+
+    async def forget_consumers(self, tenant_ids: Sequence[int], idle_s: float) -> int:
+        self.asked.append((tenant_ids, idle_s))
+        return 2 - len(self.asked)
+
+
+async def test_readers_that_are_gone_for_a_day_are_forgotten(shop: Shop) -> None:
+    readership = Readership()
+    forget = forget_consumers(readership, shop.roster)
+    assert await forget.run() == {"forgotten": 1}
+    assert await forget.run() == {}
+    assert readership.asked == [((TENANT, OTHER), 24 * 3600)] * 2
 
 
 async def test_less_of_the_log_is_kept_while_its_memory_runs_out(shop: Shop) -> None:
@@ -244,7 +282,9 @@ def jobs_of(shop: Shop) -> list[Job]:
         forget_tombstones(shop.catalog, 1, shop.clock),
         plan_partitions(ensure),
         prune_changes(shop.feed, 1, shop.clock),
+        drop_count_changes(Told()),
         trim_log(Upkeep(), shop.roster, 0.7, shop.metrics),
+        forget_consumers(Readership(), shop.roster),
         compact_ledger(Ledger(shop.clock, []), Log(), shop.metrics, shop.clock),
         read_source(Reader(), 5),  # type: ignore[arg-type]
         shop.publish,

@@ -67,6 +67,12 @@ async def test_readiness_follows_what_works_and_is_told_once() -> None:
     assert world.ready == 1
 
 
+async def test_a_fault_that_is_no_stores_is_told_by_its_kind() -> None:
+    world = World([KeyError("a canary"), True, True])
+    await world.persistence.repeat("relay", world.step, 0)
+    assert world.missing == ["relay is starting", "relay is failing (raises KeyError)", None]
+
+
 async def test_once_is_tried_until_it_works() -> None:
     world = World([StoreUnavailableError("gone"), True, True])
 

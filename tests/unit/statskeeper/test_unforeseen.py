@@ -14,7 +14,7 @@ from nearcast_store.errors import StoreUnavailableError
 from nearcast_telemetry.metrics import render
 from tests.conftest import FixedClock
 from tests.unit.statskeeper.entries import TENANT, impression, view
-from tests.unit.statskeeper.test_consumer import Office
+from tests.unit.statskeeper.test_consumer import CLAIM_IDLE_S, Office
 
 Spoil = Callable[[Office, Sequence[str], Exception], None]
 
@@ -86,6 +86,26 @@ async def test_what_raises_in_one_entry_after_another_is_ours_and_buries_nothing
             await office.consumer.step()
     assert office.counts.dead_reasons == []
     assert office.log.acknowledged == []
+
+
+async def test_the_entries_in_a_row_are_named_and_buried_when_an_operator_says_so(
+    office: Office, spoil: Spoil
+) -> None:
+    """Somebody forged them: the keeper is started to bury whatever raises, and counts the rest."""
+    numbers = range(1, MOST_IN_A_ROW + 4)
+    spoil(office, items(*numbers), KeyError("forged"))
+    for number in numbers:
+        await office.append(impression(number, posting=number))
+    await office.append(impression(99, posting=99))
+    with pytest.raises(KeyError, match="forged") as stopped:
+        await office.drain(office.new_consumer(batch_events=1))
+    (note,) = stopped.value.__notes__
+    assert f"0/1-0 of tenant {TENANT}" in note
+    assert "nearcast keeper --bury-unforeseen" in note
+    office.clock.advance(CLAIM_IDLE_S)
+    await office.drain(office.new_consumer(buries_unforeseen=True))
+    assert await office.totals() == {IMPRESSION: 1}
+    assert office.counts.dead_reasons == ["UNFORESEEN"] * len(numbers)
 
 
 async def test_a_fault_of_ours_that_meets_one_entry_at_a_time_is_found_out_too(

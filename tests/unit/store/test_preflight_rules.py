@@ -141,6 +141,26 @@ def test_a_redis_that_loads_its_files_is_waited_for() -> None:
     assert found["REDIS_LOADING"].severity is Severity.WAIT
 
 
+def test_what_up_runs_is_put_right_by_up_as_there_is_no_redis_cli() -> None:
+    ours = replace(demands(), state="/srv/nearcast")
+    spoilt: dict[str, Any] = {
+        "append_only": False,
+        "eviction": "allkeys-lru",
+        "writes_succeed": False,
+        "memory_limit_bytes": 0,
+    }
+    found = redis_findings(replace(REDIS, **spoilt), BOTH, ours)
+    assert len(found) == 4
+    found += redis_findings(RedisFacts("redis-cli", trouble="no route"), BOTH, ours)
+    found += postgres_findings(PostgresFacts("psql", trouble="no route"), ours)
+    for finding in found:
+        assert "/srv/nearcast" in finding.fix
+        assert "redis-cli" not in finding.fix
+        assert "psql" not in finding.fix
+    (theirs,) = redis_findings(replace(REDIS, eviction="allkeys-lru"), BOTH, demands())
+    assert theirs.fix.startswith("redis-cli -h there -p 6379 CONFIG SET maxmemory-policy noeviction")
+
+
 def test_memory_without_a_limit_is_only_warned_of() -> None:
     assert of_redis(memory_limit_bytes=0)["REDIS_MEMORY_UNLIMITED"].severity is Severity.WARN
 

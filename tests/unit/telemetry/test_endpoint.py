@@ -32,6 +32,19 @@ async def port(readiness: Readiness) -> AsyncIterator[int]:
     await endpoint.close()
 
 
+async def test_what_is_worth_a_note_is_said_whether_ready_or_not(readiness: Readiness) -> None:
+    notes = ["slow", "slow", ""]
+    endpoint = Endpoint(lambda: b"", readiness, setting="x", note=lambda: notes.pop(0))
+    port = await endpoint.start("127.0.0.1", 0)
+    try:
+        assert (await ask(port, b"GET /readyz HTTP/1.1\r\n\r\n"))[1] == b"ready; slow\n"
+        readiness.missing = "everything"
+        assert (await ask(port, b"GET /readyz HTTP/1.1\r\n\r\n"))[1] == b"not ready: everything; slow\n"
+        assert (await ask(port, b"GET /readyz HTTP/1.1\r\n\r\n"))[1] == b"not ready: everything\n"
+    finally:
+        await endpoint.close()
+
+
 async def ask(port: int, raw: bytes) -> tuple[str, bytes]:
     """The status line and the body of the answer to these bytes; empty when there is none."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)

@@ -21,6 +21,7 @@ from nearcast_town.backend import (
 )
 from nearcast_town.baselines import BaselineBackend, OracleOrder, ThompsonOrder
 from nearcast_town.grpc_backend import GrpcBackend
+from nearcast_town.sightings import Sightings
 from nearcast_town.simulate import run
 from nearcast_town.world import ITEM_PREFIX, OSLO, World
 
@@ -38,6 +39,7 @@ class Wire(CatalogServiceServicer, RecommendServiceServicer, EventServiceService
     items: dict = field(default_factory=dict)
     outcome: outcome_pb2.Outcome = field(default_factory=outcome_pb2.Outcome)
     failure: grpc.StatusCode | None = None
+    slates: dict = field(default_factory=dict)
 
     async def enter(self, request, context):
         if ("authorization", f"Bearer {KEY}") not in context.invocation_metadata():
@@ -84,17 +86,29 @@ class Wire(CatalogServiceServicer, RecommendServiceServicer, EventServiceService
             feed=slate.feed,
             feed_propensity=0.25,
             session_token=f"token of {request.session_id}",
+            slate_token=self._slate_token([each.token for each in slate.items]),
             items=[
                 recommend_pb2.RecommendedItem(item_id=each.item_id, rank=each.rank, reward_token=each.token)
                 for each in slate.items
             ],
         )
 
+    def _slate_token(self, tokens):
+        if not tokens:
+            return ""
+        self.slates[f"slate of {tokens[0]}"] = tokens
+        return f"slate of {tokens[0]}"
+
+    def _seen(self, event):
+        bits = int.from_bytes(event.seen, "little")
+        return [token for place, token in enumerate(self.slates[event.slate_token]) if bits >> place & 1]
+
     async def RecordEvents(self, request, context):
         await self.enter(request, context)
         results = []
         for event in request.events:
-            learned = await self.backend.record([TownEvent(event.kind, event.reward_token, ANN)])
+            tokens = self._seen(event) if event.slate_token else [event.reward_token]
+            learned = await self.backend.record([TownEvent(event.kind, token, ANN) for token in tokens])
             results.append(event_pb2.EventResult(outcome=self.outcome, learned=bool(learned)))
         return event_pb2.RecordEventsResponse(results=results)
 
@@ -196,6 +210,39 @@ async def test_events_carry_kind_and_token_and_what_is_learned_is_counted(wire, 
         ("view", "forged"),
     ]
     assert learned == 1
+
+
+async def test_what_came_on_screen_of_a_slate_is_one_event(wire, backend):
+    await backend.put_items(ITEMS)
+    first, second = [(await backend.recommend(ask(session))).items for session in ("visit-1", "visit-2")]
+    seen = [TownEvent("impression", entry.token, ANN) for entry in (*first[:10], second[3])]
+    view = TownEvent("view", first[0].token, ANN)
+
+    learned = await backend.record([*seen, view, seen[0]])
+
+    assert [(event.kind, event.slate_token, event.seen.hex()) for event in wire.requests[-1].events] == [
+        ("impression", f"slate of {first[0].token}", "ff03"),
+        ("impression", f"slate of {second[0].token}", "08"),
+        ("view", "", ""),
+    ]
+    assert learned == 12
+
+
+def test_slates_of_long_ago_are_forgotten_and_reported_item_by_item():
+    sightings = Sightings(most_slates=2)
+    for number in range(4):
+        sightings.remember(f"slate-{number}", [f"{number}.{place}" for place in range(3)])
+    sightings.remember("", ["none.0"])
+    tokens = ["1.0", "2.2", "3.0", "none.0"]
+
+    gathered = sightings.gather([TownEvent("impression", token, ANN) for token in tokens])
+
+    assert [(each.token, each.seen) for each in gathered] == [
+        ("slate-2", (2,)),
+        ("slate-3", (0,)),
+        ("1.0", ()),
+        ("none.0", ()),
+    ]
 
 
 @pytest.mark.parametrize(
