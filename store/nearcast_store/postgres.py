@@ -100,7 +100,7 @@ def translated() -> Iterator[None]:
         raise _meaning(error) from error
     except (OverflowError, UnicodeError) as error:
         raise DataRefusedError(f"Postgres cannot store this value: {error}") from error
-    except (OSError, asyncpg.InterfaceError) as error:
+    except (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
         if isinstance(error, ValueError):  # the driver cannot write it as the type that is asked for
             raise DataRefusedError(f"Postgres cannot store this value: {error}") from error
         raise StoreUnavailableError(f"Postgres does not answer: {_in_words(error)}") from error
@@ -112,7 +112,8 @@ def _meaning(error: asyncpg.PostgresError) -> Exception:
         return DataRefusedError(f"Postgres refuses this value: {error} ({state})")
     if state in _NO_SUCH_TABLE_OR_COLUMN:
         return SchemaError(f"the database has another schema: {error}; {MIGRATE}")
-    if state.startswith(_UNAVAILABLE):
+    # A statement that was planned before a table changed is planned anew the next time.
+    if state.startswith(_UNAVAILABLE) or isinstance(error, asyncpg.InvalidCachedStatementError):
         return StoreUnavailableError(f"Postgres cannot do this now: {error} ({state})")
     return error
 

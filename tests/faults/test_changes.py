@@ -41,7 +41,8 @@ async def test_tables_that_change_under_load_disturb_nobody(house: House) -> Non
     await client.end()
     assert client.unanswered == unanswered
     assert await house.verdict() == []
-    assert not house.keepers[0].child.heard.get("step.failed")
+    failed = house.keepers[0].child.heard.get("step.failed")
+    assert not failed, failed
     await house.agrees()
 
 

@@ -53,6 +53,21 @@ async def test_text_that_postgres_cannot_hold_is_refused(pool: Pool, value: str)
             await connection.fetchval("select $1::text", value)
 
 
+async def test_a_table_that_changed_under_a_transaction_is_of_the_moment(pool: Pool) -> None:
+    """The driver plans anew by itself, but not within a transaction."""
+
+    async def meet_a_change() -> None:
+        async with pool.transaction() as connection:
+            await connection.fetch("select * from compactions")
+            await connection.execute("alter table compactions add column later integer")
+            await connection.fetch("select * from compactions")
+
+    with pytest.raises(StoreUnavailableError):
+        await meet_a_change()
+    async with pool.connection() as connection:
+        assert await connection.fetch("select * from compactions") == []
+
+
 def test_a_mistake_in_code_is_not_hidden() -> None:
     with pytest.raises(asyncpg.PostgresSyntaxError), translated():
         raise asyncpg.PostgresSyntaxError
