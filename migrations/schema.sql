@@ -177,6 +177,33 @@ create table log_positions (
     constraint log_positions_pkey PRIMARY KEY (tenant_id, shard)
 );
 
+create table market_revisions (
+    tenant_id integer not null,
+    revision bigint not null,
+    placed_revision bigint not null default 0,
+    placing_revision bigint not null default 0,
+    placed_posting bigint not null default 0,
+    constraint market_revisions_pkey PRIMARY KEY (tenant_id),
+    constraint market_revisions_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(tenant_id)
+);
+
+create table markets (
+    tenant_id integer not null,
+    number integer not null,
+    market_id text collate "C" not null,
+    display_name text not null,
+    priority integer not null,
+    disabled boolean not null,
+    geometry text not null,
+    area bytea not null,
+    created_at timestamp with time zone not null,
+    updated_at timestamp with time zone not null,
+    deleted_at timestamp with time zone,
+    constraint markets_pkey PRIMARY KEY (tenant_id, number),
+    constraint markets_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(tenant_id),
+    constraint markets_tenant_id_market_id_key UNIQUE (tenant_id, market_id)
+);
+
 create table outbox (
     outbox_id bigint not null generated always as identity,
     tenant_id integer not null,

@@ -11,6 +11,7 @@ from nearcast_catalogue.hours import OpeningInterval, WeeklyHours, is_time_zone
 from nearcast_catalogue.item import Item, Tag
 
 MAX_ID_LENGTH = 128
+MAX_MARKET_ID_LENGTH = 64
 MAX_PLACES = 16
 MAX_REACH_M = 500_000.0
 MAX_TAGS = 64
@@ -30,6 +31,7 @@ FIRST_SECOND, LAST_SECOND = -62_135_596_800.0, 253_402_300_799.0  # years 1 to 9
 _SLUG = re.compile(r"[A-Za-z0-9._~-]*")
 # Postgres holds no NUL and UTF-8 no lone surrogate; the other control characters are never meant.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_CONTROL_OR_SPACE = re.compile(r"[\s\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _CONTROL_BUT_LAYOUT = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
@@ -46,7 +48,7 @@ def check_item(item: Item) -> list[Violation]:
     return [
         *check_id("item_id", item.item_id),
         *_check_places(item),
-        *_check_reach(item.reach_m),
+        *_check_reach(item),
         *_check_tags(item.tags),
         *_check_texts(item),
         *_check_url("url", item.url),
@@ -67,13 +69,29 @@ def check_id(field: str, value: str) -> list[Violation]:
     return []
 
 
+def check_market_id(field: str, value: str) -> list[Violation]:
+    """Return what is wrong with the id of a market, wherever it was sent."""
+    most = MAX_MARKET_ID_LENGTH
+    if not 1 <= len(value) <= most:
+        return [Violation(field, "ID_LENGTH", f"must have 1 to {most} characters, got {len(value)}")]
+    return check_id(field, value)
+
+
+def check_display_name(field: str, value: str) -> list[Violation]:
+    """Return what is wrong with a name for people."""
+    return list(_check_text(field, value, MAX_TITLE_LENGTH))
+
+
 def _check_places(item: Item) -> Iterator[Violation]:
     if not item.places:
         yield Violation("locations", "LOCATION_REQUIRED", "must hold at least one location")
     yield from _check_count("locations", len(item.places), MAX_PLACES)
 
 
-def _check_reach(reach_m: float | None) -> Iterator[Violation]:
+def _check_reach(item: Item) -> Iterator[Violation]:
+    reach_m = item.reach_m
+    if reach_m is not None and item.reach_area:
+        yield Violation("reach_area", "REACH_CONFLICT", "must not be set together with reach_m")
     if reach_m is not None and not 0.0 < reach_m <= MAX_REACH_M:
         rule = f"must be above 0 and at most {MAX_REACH_M:.0f} metres, got {reach_m}; leave it out for none"
         yield Violation("reach_m", "REACH_OUT_OF_RANGE", rule)
@@ -131,7 +149,7 @@ def _check_url(field: str, value: str) -> Iterator[Violation]:
 
 def _is_web_address(value: str) -> bool:
     # The parser silently drops line breaks, so they are looked for first.
-    if _CONTROL.search(value) or any(character.isspace() for character in value):
+    if _CONTROL_OR_SPACE.search(value):
         return False
     try:
         parts = urlsplit(value)
@@ -155,17 +173,19 @@ def _check_attributes(attributes: dict[str, str]) -> Iterator[Violation]:
 
 
 def _check_attribute(key: str, value: str) -> Iterator[Violation]:
-    field = f"attributes[{printable(key)}]"
+    for reason, rule in _broken_by_attribute(key, value):
+        yield Violation(f"attributes[{printable(key)}]", reason, rule)
+
+
+def _broken_by_attribute(key: str, value: str) -> Iterator[tuple[str, str]]:
     if not 1 <= len(key) <= MAX_ATTRIBUTE_KEY_LENGTH:
         rule = f"must have a key of 1 to {MAX_ATTRIBUTE_KEY_LENGTH} characters, got {len(key)}"
-        yield Violation(field, "ATTRIBUTES_LIMIT", rule)
+        yield "ATTRIBUTES_LIMIT", rule
     if len(value) > MAX_ATTRIBUTE_VALUE_LENGTH:
         rule = f"must have a value of at most {MAX_ATTRIBUTE_VALUE_LENGTH} characters, got {len(value)}"
-        yield Violation(field, "ATTRIBUTES_LIMIT", rule)
+        yield "ATTRIBUTES_LIMIT", rule
     if _CONTROL.search(key) or _CONTROL_BUT_LAYOUT.search(value):
-        yield Violation(
-            field, "TEXT_CHARSET", "must have no control characters but line breaks and tabs in values"
-        )
+        yield "TEXT_CHARSET", "must have no control characters but line breaks and tabs in values"
 
 
 def _check_times(starts_at: float | None, expires_at: float | None) -> Iterator[Violation]:

@@ -1,14 +1,22 @@
 """Whether an item may be shown now, to this query."""
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, Protocol
 
 import msgspec
 
 from nearcast_catalogue.hours import WeeklyHours, is_open_at, minute_of_week
 from nearcast_catalogue.item import Item, ServedItem, Tag
 
-Reason = Literal["not_started", "expired", "closed", "tag", "category", "excluded"]
+Reason = Literal["not_started", "expired", "closed", "tag", "category", "excluded", "market", "polygon"]
+
+
+class Region(Protocol):
+    """A piece of the earth."""
+
+    def covers(self, lat: float, lon: float) -> bool:
+        """Whether a normalised point lies within it, its border included."""
+        ...
 
 
 class Filter(msgspec.Struct, frozen=True):
@@ -19,6 +27,8 @@ class Filter(msgspec.Struct, frozen=True):
     tags_none: frozenset[str] = frozenset()
     categories: frozenset[str] = frozenset()
     exclude_item_ids: frozenset[str] = frozenset()
+    market: int | None = None
+    region: Region | None = None
 
 
 def eligible(wanted: Filter, now: float) -> Callable[[ServedItem], bool]:
@@ -29,22 +39,39 @@ def eligible(wanted: Filter, now: float) -> Callable[[ServedItem], bool]:
 
 def reasons(wanted: Filter, now: float) -> Callable[[ServedItem], Reason | None]:
     """Return what tells the first reason to leave an item out, or None; for one query at one moment."""
-    asks_tags = bool(wanted.tags_any or wanted.tags_all or wanted.tags_none)
+    is_closed, is_unasked = _closing_at(now), _refusing(wanted)
+    return lambda served: is_closed(served.item) or is_unasked(served)
+
+
+def _closing_at(now: float) -> Callable[[Item], Reason | None]:
+    """What keeps an item from anybody at that moment."""
     is_open_now = _opening_at(now)
 
-    def reason(served: ServedItem) -> Reason | None:
-        item = served.item
+    def reason(item: Item) -> Reason | None:
         if item.starts_at is not None and now < item.starts_at:
             return "not_started"
         if item.expires_at is not None and item.expires_at <= now:
             return "expired"
-        if item.hours is not None and not is_open_now(item.hours):
-            return "closed"
+        return "closed" if item.hours is not None and not is_open_now(item.hours) else None
+
+    return reason
+
+
+def _refusing(wanted: Filter) -> Callable[[ServedItem], Reason | None]:
+    """What of an item the query does not ask for; the dearest question comes last."""
+    asks_tags = bool(wanted.tags_any or wanted.tags_all or wanted.tags_none)
+
+    def reason(served: ServedItem) -> Reason | None:
+        item = served.item
         if asks_tags and not _matches(item.tags, wanted):
             return "tag"
         if wanted.categories and item.category not in wanted.categories:
             return "category"
-        return "excluded" if item.item_id in wanted.exclude_item_ids else None
+        if item.item_id in wanted.exclude_item_ids:
+            return "excluded"
+        if wanted.market is not None and served.market != wanted.market:
+            return "market"
+        return "polygon" if wanted.region is not None and not _lies_in(item, wanted.region) else None
 
     return reason
 
@@ -52,6 +79,10 @@ def reasons(wanted: Filter, now: float) -> Callable[[ServedItem], Reason | None]
 def within_reach(item: Item, distance_m: float, radius_m: float) -> bool:
     """Return whether the item is near enough: its reach, where set, replaces the radius; the edge is in."""
     return distance_m <= (radius_m if item.reach_m is None else item.reach_m)
+
+
+def _lies_in(item: Item, region: Region) -> bool:
+    return any(region.covers(place.latitude, place.longitude) for place in item.places)
 
 
 def _matches(tags: tuple[Tag, ...], wanted: Filter) -> bool:

@@ -21,7 +21,10 @@ class Tag(msgspec.Struct, frozen=True, gc=False, array_like=True):
 
 
 class Item(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """What a tenant says of an item; times in unix seconds, version 0 lets the server count up."""
+    """What a tenant says of an item; times in unix seconds, version 0 lets the server count up.
+
+    `reach_area` is GeoJSON as it was given, checked where the earth is known.
+    """
 
     item_id: ItemId
     places: tuple[Place, ...]
@@ -38,6 +41,7 @@ class Item(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     hours: WeeklyHours | None = None
     version: int = 0
     etag: str = ""
+    reach_area: str = ""
 
 
 class ServedItem(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):

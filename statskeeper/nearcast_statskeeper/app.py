@@ -23,6 +23,7 @@ from nearcast_statskeeper.jobs.dismissing import forget_consumers
 from nearcast_statskeeper.jobs.forgetting import forget_tombstones
 from nearcast_statskeeper.jobs.lapsing import drop_count_changes
 from nearcast_statskeeper.jobs.partitioning import plan_partitions
+from nearcast_statskeeper.jobs.placing import place_items
 from nearcast_statskeeper.jobs.pruning import prune_changes
 from nearcast_statskeeper.jobs.publishing import publish_epochs
 from nearcast_statskeeper.jobs.reading import read_source
@@ -278,6 +279,7 @@ def _schedule(
     jobs = (
         plan_partitions(stores.ensure_partitions),
         sweep_items(stores.catalog, keeper.sweep_interval_s, metrics, clock),
+        place_items(stores.catalog, metrics),
         publish_epochs(stores.policies, stores.counts, roster, metrics, clock),
         forget_tombstones(stores.catalog, keeper.tombstone_hours, clock),
         prune_changes(stores.changes, keeper.change_keep_hours, clock),

@@ -24,34 +24,49 @@ _sym_db = _symbol_database.Default()
 
 from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 from nearcast.v1 import item_pb2 as nearcast_dot_v1_dot_item__pb2
+from nearcast.v1 import market_pb2 as nearcast_dot_v1_dot_market__pb2
 from nearcast.v1 import outcome_pb2 as nearcast_dot_v1_dot_outcome__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19nearcast/v1/catalog.proto\x12\x0bnearcast.v1\x1a google/protobuf/field_mask.proto\x1a\x16nearcast/v1/item.proto\x1a\x19nearcast/v1/outcome.proto\"6\n\x12UpsertItemsRequest\x12 \n\x05items\x18\x01 \x03(\x0b\x32\x11.nearcast.v1.Item\"?\n\x13UpsertItemsResponse\x12(\n\x07results\x18\x01 \x03(\x0b\x32\x17.nearcast.v1.ItemResult\"\x85\x01\n\nItemResult\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12%\n\x07outcome\x18\x02 \x01(\x0b\x32\x14.nearcast.v1.Outcome\x12\x0f\n\x07version\x18\x03 \x01(\x03\x12\x0c\n\x04\x65tag\x18\x04 \x01(\t\x12\x0f\n\x07posting\x18\x05 \x01(\x03\x12\x0f\n\x07\x63reated\x18\x06 \x01(\x08\"=\n\x12\x44\x65leteItemsRequest\x12\x10\n\x08item_ids\x18\x01 \x03(\t\x12\x15\n\rallow_missing\x18\x02 \x01(\x08\"?\n\x13\x44\x65leteItemsResponse\x12(\n\x07results\x18\x01 \x03(\x0b\x32\x17.nearcast.v1.ItemResult\"P\n\x0eGetItemRequest\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12-\n\tread_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"2\n\x0fGetItemResponse\x12\x1f\n\x04item\x18\x01 \x01(\x0b\x32\x11.nearcast.v1.Item\"~\n\x10ListItemsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x14\n\x0cshow_expired\x18\x03 \x01(\x08\x12-\n\tread_mask\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"N\n\x11ListItemsResponse\x12 \n\x05items\x18\x01 \x03(\x0b\x32\x11.nearcast.v1.Item\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xc6\x02\n\x0e\x43\x61talogService\x12P\n\x0bUpsertItems\x12\x1f.nearcast.v1.UpsertItemsRequest\x1a .nearcast.v1.UpsertItemsResponse\x12P\n\x0b\x44\x65leteItems\x12\x1f.nearcast.v1.DeleteItemsRequest\x1a .nearcast.v1.DeleteItemsResponse\x12\x44\n\x07GetItem\x12\x1b.nearcast.v1.GetItemRequest\x1a\x1c.nearcast.v1.GetItemResponse\x12J\n\tListItems\x12\x1d.nearcast.v1.ListItemsRequest\x1a\x1e.nearcast.v1.ListItemsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19nearcast/v1/catalog.proto\x12\x0bnearcast.v1\x1a google/protobuf/field_mask.proto\x1a\x16nearcast/v1/item.proto\x1a\x18nearcast/v1/market.proto\x1a\x19nearcast/v1/outcome.proto\"6\n\x12UpsertItemsRequest\x12 \n\x05items\x18\x01 \x03(\x0b\x32\x11.nearcast.v1.Item\"?\n\x13UpsertItemsResponse\x12(\n\x07results\x18\x01 \x03(\x0b\x32\x17.nearcast.v1.ItemResult\"\x85\x01\n\nItemResult\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12%\n\x07outcome\x18\x02 \x01(\x0b\x32\x14.nearcast.v1.Outcome\x12\x0f\n\x07version\x18\x03 \x01(\x03\x12\x0c\n\x04\x65tag\x18\x04 \x01(\t\x12\x0f\n\x07posting\x18\x05 \x01(\x03\x12\x0f\n\x07\x63reated\x18\x06 \x01(\x08\"=\n\x12\x44\x65leteItemsRequest\x12\x10\n\x08item_ids\x18\x01 \x03(\t\x12\x15\n\rallow_missing\x18\x02 \x01(\x08\"?\n\x13\x44\x65leteItemsResponse\x12(\n\x07results\x18\x01 \x03(\x0b\x32\x17.nearcast.v1.ItemResult\"P\n\x0eGetItemRequest\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12-\n\tread_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"2\n\x0fGetItemResponse\x12\x1f\n\x04item\x18\x01 \x01(\x0b\x32\x11.nearcast.v1.Item\"~\n\x10ListItemsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x14\n\x0cshow_expired\x18\x03 \x01(\x08\x12-\n\tread_mask\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"N\n\x11ListItemsResponse\x12 \n\x05items\x18\x01 \x03(\x0b\x32\x11.nearcast.v1.Item\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"<\n\x14UpsertMarketsRequest\x12$\n\x07markets\x18\x01 \x03(\x0b\x32\x13.nearcast.v1.Market\"C\n\x15UpsertMarketsResponse\x12*\n\x07results\x18\x01 \x03(\x0b\x32\x19.nearcast.v1.MarketResult\"i\n\x0cMarketResult\x12\x11\n\tmarket_id\x18\x01 \x01(\t\x12%\n\x07outcome\x18\x02 \x01(\x0b\x32\x14.nearcast.v1.Outcome\x12\x0e\n\x06number\x18\x03 \x01(\x05\x12\x0f\n\x07\x63reated\x18\x04 \x01(\x08\"A\n\x14\x44\x65leteMarketsRequest\x12\x12\n\nmarket_ids\x18\x01 \x03(\t\x12\x15\n\rallow_missing\x18\x02 \x01(\x08\"C\n\x15\x44\x65leteMarketsResponse\x12*\n\x07results\x18\x01 \x03(\x0b\x32\x19.nearcast.v1.MarketResult\"R\n\x12ListMarketsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x15\n\rshow_geometry\x18\x03 \x01(\x08\"T\n\x13ListMarketsResponse\x12$\n\x07markets\x18\x01 \x03(\x0b\x32\x13.nearcast.v1.Market\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xc8\x04\n\x0e\x43\x61talogService\x12P\n\x0bUpsertItems\x12\x1f.nearcast.v1.UpsertItemsRequest\x1a .nearcast.v1.UpsertItemsResponse\x12P\n\x0b\x44\x65leteItems\x12\x1f.nearcast.v1.DeleteItemsRequest\x1a .nearcast.v1.DeleteItemsResponse\x12\x44\n\x07GetItem\x12\x1b.nearcast.v1.GetItemRequest\x1a\x1c.nearcast.v1.GetItemResponse\x12J\n\tListItems\x12\x1d.nearcast.v1.ListItemsRequest\x1a\x1e.nearcast.v1.ListItemsResponse\x12V\n\rUpsertMarkets\x12!.nearcast.v1.UpsertMarketsRequest\x1a\".nearcast.v1.UpsertMarketsResponse\x12V\n\rDeleteMarkets\x12!.nearcast.v1.DeleteMarketsRequest\x1a\".nearcast.v1.DeleteMarketsResponse\x12P\n\x0bListMarkets\x12\x1f.nearcast.v1.ListMarketsRequest\x1a .nearcast.v1.ListMarketsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'nearcast.v1.catalog_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_UPSERTITEMSREQUEST']._serialized_start=127
-  _globals['_UPSERTITEMSREQUEST']._serialized_end=181
-  _globals['_UPSERTITEMSRESPONSE']._serialized_start=183
-  _globals['_UPSERTITEMSRESPONSE']._serialized_end=246
-  _globals['_ITEMRESULT']._serialized_start=249
-  _globals['_ITEMRESULT']._serialized_end=382
-  _globals['_DELETEITEMSREQUEST']._serialized_start=384
-  _globals['_DELETEITEMSREQUEST']._serialized_end=445
-  _globals['_DELETEITEMSRESPONSE']._serialized_start=447
-  _globals['_DELETEITEMSRESPONSE']._serialized_end=510
-  _globals['_GETITEMREQUEST']._serialized_start=512
-  _globals['_GETITEMREQUEST']._serialized_end=592
-  _globals['_GETITEMRESPONSE']._serialized_start=594
-  _globals['_GETITEMRESPONSE']._serialized_end=644
-  _globals['_LISTITEMSREQUEST']._serialized_start=646
-  _globals['_LISTITEMSREQUEST']._serialized_end=772
-  _globals['_LISTITEMSRESPONSE']._serialized_start=774
-  _globals['_LISTITEMSRESPONSE']._serialized_end=852
-  _globals['_CATALOGSERVICE']._serialized_start=855
-  _globals['_CATALOGSERVICE']._serialized_end=1181
+  _globals['_UPSERTITEMSREQUEST']._serialized_start=153
+  _globals['_UPSERTITEMSREQUEST']._serialized_end=207
+  _globals['_UPSERTITEMSRESPONSE']._serialized_start=209
+  _globals['_UPSERTITEMSRESPONSE']._serialized_end=272
+  _globals['_ITEMRESULT']._serialized_start=275
+  _globals['_ITEMRESULT']._serialized_end=408
+  _globals['_DELETEITEMSREQUEST']._serialized_start=410
+  _globals['_DELETEITEMSREQUEST']._serialized_end=471
+  _globals['_DELETEITEMSRESPONSE']._serialized_start=473
+  _globals['_DELETEITEMSRESPONSE']._serialized_end=536
+  _globals['_GETITEMREQUEST']._serialized_start=538
+  _globals['_GETITEMREQUEST']._serialized_end=618
+  _globals['_GETITEMRESPONSE']._serialized_start=620
+  _globals['_GETITEMRESPONSE']._serialized_end=670
+  _globals['_LISTITEMSREQUEST']._serialized_start=672
+  _globals['_LISTITEMSREQUEST']._serialized_end=798
+  _globals['_LISTITEMSRESPONSE']._serialized_start=800
+  _globals['_LISTITEMSRESPONSE']._serialized_end=878
+  _globals['_UPSERTMARKETSREQUEST']._serialized_start=880
+  _globals['_UPSERTMARKETSREQUEST']._serialized_end=940
+  _globals['_UPSERTMARKETSRESPONSE']._serialized_start=942
+  _globals['_UPSERTMARKETSRESPONSE']._serialized_end=1009
+  _globals['_MARKETRESULT']._serialized_start=1011
+  _globals['_MARKETRESULT']._serialized_end=1116
+  _globals['_DELETEMARKETSREQUEST']._serialized_start=1118
+  _globals['_DELETEMARKETSREQUEST']._serialized_end=1183
+  _globals['_DELETEMARKETSRESPONSE']._serialized_start=1185
+  _globals['_DELETEMARKETSRESPONSE']._serialized_end=1252
+  _globals['_LISTMARKETSREQUEST']._serialized_start=1254
+  _globals['_LISTMARKETSREQUEST']._serialized_end=1336
+  _globals['_LISTMARKETSRESPONSE']._serialized_start=1338
+  _globals['_LISTMARKETSRESPONSE']._serialized_end=1422
+  _globals['_CATALOGSERVICE']._serialized_start=1425
+  _globals['_CATALOGSERVICE']._serialized_end=2009
 # @@protoc_insertion_point(module_scope)

@@ -58,6 +58,21 @@ class CatalogServiceStub:
                 request_serializer=nearcast_dot_v1_dot_catalog__pb2.ListItemsRequest.SerializeToString,
                 response_deserializer=nearcast_dot_v1_dot_catalog__pb2.ListItemsResponse.FromString,
                 _registered_method=True)
+        self.UpsertMarkets = channel.unary_unary(
+                '/nearcast.v1.CatalogService/UpsertMarkets',
+                request_serializer=nearcast_dot_v1_dot_catalog__pb2.UpsertMarketsRequest.SerializeToString,
+                response_deserializer=nearcast_dot_v1_dot_catalog__pb2.UpsertMarketsResponse.FromString,
+                _registered_method=True)
+        self.DeleteMarkets = channel.unary_unary(
+                '/nearcast.v1.CatalogService/DeleteMarkets',
+                request_serializer=nearcast_dot_v1_dot_catalog__pb2.DeleteMarketsRequest.SerializeToString,
+                response_deserializer=nearcast_dot_v1_dot_catalog__pb2.DeleteMarketsResponse.FromString,
+                _registered_method=True)
+        self.ListMarkets = channel.unary_unary(
+                '/nearcast.v1.CatalogService/ListMarkets',
+                request_serializer=nearcast_dot_v1_dot_catalog__pb2.ListMarketsRequest.SerializeToString,
+                response_deserializer=nearcast_dot_v1_dot_catalog__pb2.ListMarketsResponse.FromString,
+                _registered_method=True)
 
 
 class CatalogServiceServicer:
@@ -116,6 +131,43 @@ class CatalogServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def UpsertMarkets(self, request, context):
+        """Creates or replaces markets, each by itself.
+
+        Promise: as UpsertItems; writing the same market again changes nothing. Gateways
+        place requests by the new borders within about a second; items written from then on
+        are placed by them at once, the others are placed anew by the keeper, and the index
+        follows. A market that was deleted and is written again has its old number.
+        Limits: 1 to 100 markets in one call, 1 MiB; 2000 of a tenant (MARKET_LIMIT).
+        Reasons of an entry: ID_LENGTH, ID_CHARSET, TEXT_TOO_LONG, TEXT_CHARSET,
+        DUPLICATE_ID_IN_BATCH, MARKET_LIMIT, those of Market.geometry. Reasons of the call:
+        EMPTY_BATCH, BATCH_TOO_LARGE, STORE_UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteMarkets(self, request, context):
+        """Deletes markets by id, each by itself.
+
+        What was counted in a market stays counted under its number, which is never given
+        to another. An id that does not exist gives MARKET_NOT_FOUND unless allow_missing
+        is set. Limits: 1 to 100 ids.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListMarkets(self, request, context):
+        """Lists markets in the order of their ids, from Postgres, disabled ones too.
+
+        A page may hold fewer markets than asked for; only an empty next_page_token ends
+        the listing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_CatalogServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -138,6 +190,21 @@ def add_CatalogServiceServicer_to_server(servicer, server):
                     servicer.ListItems,
                     request_deserializer=nearcast_dot_v1_dot_catalog__pb2.ListItemsRequest.FromString,
                     response_serializer=nearcast_dot_v1_dot_catalog__pb2.ListItemsResponse.SerializeToString,
+            ),
+            'UpsertMarkets': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpsertMarkets,
+                    request_deserializer=nearcast_dot_v1_dot_catalog__pb2.UpsertMarketsRequest.FromString,
+                    response_serializer=nearcast_dot_v1_dot_catalog__pb2.UpsertMarketsResponse.SerializeToString,
+            ),
+            'DeleteMarkets': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteMarkets,
+                    request_deserializer=nearcast_dot_v1_dot_catalog__pb2.DeleteMarketsRequest.FromString,
+                    response_serializer=nearcast_dot_v1_dot_catalog__pb2.DeleteMarketsResponse.SerializeToString,
+            ),
+            'ListMarkets': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListMarkets,
+                    request_deserializer=nearcast_dot_v1_dot_catalog__pb2.ListMarketsRequest.FromString,
+                    response_serializer=nearcast_dot_v1_dot_catalog__pb2.ListMarketsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -252,6 +319,87 @@ class CatalogService:
             '/nearcast.v1.CatalogService/ListItems',
             nearcast_dot_v1_dot_catalog__pb2.ListItemsRequest.SerializeToString,
             nearcast_dot_v1_dot_catalog__pb2.ListItemsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpsertMarkets(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/nearcast.v1.CatalogService/UpsertMarkets',
+            nearcast_dot_v1_dot_catalog__pb2.UpsertMarketsRequest.SerializeToString,
+            nearcast_dot_v1_dot_catalog__pb2.UpsertMarketsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteMarkets(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/nearcast.v1.CatalogService/DeleteMarkets',
+            nearcast_dot_v1_dot_catalog__pb2.DeleteMarketsRequest.SerializeToString,
+            nearcast_dot_v1_dot_catalog__pb2.DeleteMarketsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListMarkets(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/nearcast.v1.CatalogService/ListMarkets',
+            nearcast_dot_v1_dot_catalog__pb2.ListMarketsRequest.SerializeToString,
+            nearcast_dot_v1_dot_catalog__pb2.ListMarketsResponse.FromString,
             options,
             channel_credentials,
             insecure,

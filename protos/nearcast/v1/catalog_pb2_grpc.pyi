@@ -70,6 +70,31 @@ class CatalogServiceStub:
     exactly once. Expired items are left out unless asked for. A page may hold
     fewer items than asked for; only an empty next_page_token ends the listing.
     """
+    UpsertMarkets: _grpc.UnaryUnaryMultiCallable[_catalog_pb2.UpsertMarketsRequest, _catalog_pb2.UpsertMarketsResponse]
+    """Creates or replaces markets, each by itself.
+
+    Promise: as UpsertItems; writing the same market again changes nothing. Gateways
+    place requests by the new borders within about a second; items written from then on
+    are placed by them at once, the others are placed anew by the keeper, and the index
+    follows. A market that was deleted and is written again has its old number.
+    Limits: 1 to 100 markets in one call, 1 MiB; 2000 of a tenant (MARKET_LIMIT).
+    Reasons of an entry: ID_LENGTH, ID_CHARSET, TEXT_TOO_LONG, TEXT_CHARSET,
+    DUPLICATE_ID_IN_BATCH, MARKET_LIMIT, those of Market.geometry. Reasons of the call:
+    EMPTY_BATCH, BATCH_TOO_LARGE, STORE_UNAVAILABLE.
+    """
+    DeleteMarkets: _grpc.UnaryUnaryMultiCallable[_catalog_pb2.DeleteMarketsRequest, _catalog_pb2.DeleteMarketsResponse]
+    """Deletes markets by id, each by itself.
+
+    What was counted in a market stays counted under its number, which is never given
+    to another. An id that does not exist gives MARKET_NOT_FOUND unless allow_missing
+    is set. Limits: 1 to 100 ids.
+    """
+    ListMarkets: _grpc.UnaryUnaryMultiCallable[_catalog_pb2.ListMarketsRequest, _catalog_pb2.ListMarketsResponse]
+    """Lists markets in the order of their ids, from Postgres, disabled ones too.
+
+    A page may hold fewer markets than asked for; only an empty next_page_token ends
+    the listing.
+    """
 
 @_typing.type_check_only
 class CatalogServiceAsyncStub(CatalogServiceStub):
@@ -112,6 +137,31 @@ class CatalogServiceAsyncStub(CatalogServiceStub):
     Pages are stable: an item that exists during the whole listing is listed
     exactly once. Expired items are left out unless asked for. A page may hold
     fewer items than asked for; only an empty next_page_token ends the listing.
+    """
+    UpsertMarkets: _aio.UnaryUnaryMultiCallable[_catalog_pb2.UpsertMarketsRequest, _catalog_pb2.UpsertMarketsResponse]  # type: ignore[assignment]
+    """Creates or replaces markets, each by itself.
+
+    Promise: as UpsertItems; writing the same market again changes nothing. Gateways
+    place requests by the new borders within about a second; items written from then on
+    are placed by them at once, the others are placed anew by the keeper, and the index
+    follows. A market that was deleted and is written again has its old number.
+    Limits: 1 to 100 markets in one call, 1 MiB; 2000 of a tenant (MARKET_LIMIT).
+    Reasons of an entry: ID_LENGTH, ID_CHARSET, TEXT_TOO_LONG, TEXT_CHARSET,
+    DUPLICATE_ID_IN_BATCH, MARKET_LIMIT, those of Market.geometry. Reasons of the call:
+    EMPTY_BATCH, BATCH_TOO_LARGE, STORE_UNAVAILABLE.
+    """
+    DeleteMarkets: _aio.UnaryUnaryMultiCallable[_catalog_pb2.DeleteMarketsRequest, _catalog_pb2.DeleteMarketsResponse]  # type: ignore[assignment]
+    """Deletes markets by id, each by itself.
+
+    What was counted in a market stays counted under its number, which is never given
+    to another. An id that does not exist gives MARKET_NOT_FOUND unless allow_missing
+    is set. Limits: 1 to 100 ids.
+    """
+    ListMarkets: _aio.UnaryUnaryMultiCallable[_catalog_pb2.ListMarketsRequest, _catalog_pb2.ListMarketsResponse]  # type: ignore[assignment]
+    """Lists markets in the order of their ids, from Postgres, disabled ones too.
+
+    A page may hold fewer markets than asked for; only an empty next_page_token ends
+    the listing.
     """
 
 class CatalogServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -176,6 +226,49 @@ class CatalogServiceServicer(metaclass=_abc_1.ABCMeta):
         Pages are stable: an item that exists during the whole listing is listed
         exactly once. Expired items are left out unless asked for. A page may hold
         fewer items than asked for; only an empty next_page_token ends the listing.
+        """
+
+    @_abc_1.abstractmethod
+    def UpsertMarkets(
+        self,
+        request: _catalog_pb2.UpsertMarketsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_catalog_pb2.UpsertMarketsResponse, _abc.Awaitable[_catalog_pb2.UpsertMarketsResponse]]:
+        """Creates or replaces markets, each by itself.
+
+        Promise: as UpsertItems; writing the same market again changes nothing. Gateways
+        place requests by the new borders within about a second; items written from then on
+        are placed by them at once, the others are placed anew by the keeper, and the index
+        follows. A market that was deleted and is written again has its old number.
+        Limits: 1 to 100 markets in one call, 1 MiB; 2000 of a tenant (MARKET_LIMIT).
+        Reasons of an entry: ID_LENGTH, ID_CHARSET, TEXT_TOO_LONG, TEXT_CHARSET,
+        DUPLICATE_ID_IN_BATCH, MARKET_LIMIT, those of Market.geometry. Reasons of the call:
+        EMPTY_BATCH, BATCH_TOO_LARGE, STORE_UNAVAILABLE.
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteMarkets(
+        self,
+        request: _catalog_pb2.DeleteMarketsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_catalog_pb2.DeleteMarketsResponse, _abc.Awaitable[_catalog_pb2.DeleteMarketsResponse]]:
+        """Deletes markets by id, each by itself.
+
+        What was counted in a market stays counted under its number, which is never given
+        to another. An id that does not exist gives MARKET_NOT_FOUND unless allow_missing
+        is set. Limits: 1 to 100 ids.
+        """
+
+    @_abc_1.abstractmethod
+    def ListMarkets(
+        self,
+        request: _catalog_pb2.ListMarketsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_catalog_pb2.ListMarketsResponse, _abc.Awaitable[_catalog_pb2.ListMarketsResponse]]:
+        """Lists markets in the order of their ids, from Postgres, disabled ones too.
+
+        A page may hold fewer markets than asked for; only an empty next_page_token ends
+        the listing.
         """
 
 def add_CatalogServiceServicer_to_server(servicer: CatalogServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from nearcast.v1 import location_pb2 as nearcast_dot_v1_dot_location__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16nearcast/v1/item.proto\x12\x0bnearcast.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1anearcast/v1/location.proto\"\xd3\x04\n\x04Item\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12&\n\tlocations\x18\x02 \x03(\x0b\x32\x13.nearcast.v1.LatLng\x12\x14\n\x07reach_m\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x1e\n\x04tags\x18\x04 \x03(\x0b\x32\x10.nearcast.v1.Tag\x12\x10\n\x08\x63\x61tegory\x18\x05 \x01(\t\x12\r\n\x05owner\x18\x06 \x01(\t\x12\r\n\x05title\x18\x07 \x01(\t\x12\x0b\n\x03url\x18\x08 \x01(\t\x12\x11\n\timage_url\x18\t \x01(\t\x12\x35\n\nattributes\x18\n \x03(\x0b\x32!.nearcast.v1.Item.AttributesEntry\x12-\n\tstarts_at\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nexpires_at\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\x05hours\x18\r \x01(\x0b\x32\x18.nearcast.v1.WeeklyHours\x12\x0f\n\x07version\x18\x0e \x01(\x03\x12\x0c\n\x04\x65tag\x18\x0f \x01(\t\x12.\n\ncreated_at\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nupdated_at\x18\x11 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07posting\x18\x12 \x01(\x03\x1a\x31\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\n\n\x08_reach_m\"9\n\x03Tag\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x16\n\trelevance\x18\x02 \x01(\x01H\x00\x88\x01\x01\x42\x0c\n\n_relevance\"Q\n\x0bWeeklyHours\x12\x11\n\ttime_zone\x18\x01 \x01(\t\x12/\n\tintervals\x18\x02 \x03(\x0b\x32\x1c.nearcast.v1.OpeningInterval\"c\n\x0fOpeningInterval\x12#\n\x03\x64\x61y\x18\x01 \x01(\x0e\x32\x16.nearcast.v1.DayOfWeek\x12\x14\n\x0copens_minute\x18\x02 \x01(\x05\x12\x15\n\rcloses_minute\x18\x03 \x01(\x05*\xd8\x01\n\tDayOfWeek\x12\x1b\n\x17\x44\x41Y_OF_WEEK_UNSPECIFIED\x10\x00\x12\x16\n\x12\x44\x41Y_OF_WEEK_MONDAY\x10\x01\x12\x17\n\x13\x44\x41Y_OF_WEEK_TUESDAY\x10\x02\x12\x19\n\x15\x44\x41Y_OF_WEEK_WEDNESDAY\x10\x03\x12\x18\n\x14\x44\x41Y_OF_WEEK_THURSDAY\x10\x04\x12\x16\n\x12\x44\x41Y_OF_WEEK_FRIDAY\x10\x05\x12\x18\n\x14\x44\x41Y_OF_WEEK_SATURDAY\x10\x06\x12\x16\n\x12\x44\x41Y_OF_WEEK_SUNDAY\x10\x07\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16nearcast/v1/item.proto\x12\x0bnearcast.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1anearcast/v1/location.proto\"\xe7\x04\n\x04Item\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12&\n\tlocations\x18\x02 \x03(\x0b\x32\x13.nearcast.v1.LatLng\x12\x14\n\x07reach_m\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x1e\n\x04tags\x18\x04 \x03(\x0b\x32\x10.nearcast.v1.Tag\x12\x10\n\x08\x63\x61tegory\x18\x05 \x01(\t\x12\r\n\x05owner\x18\x06 \x01(\t\x12\r\n\x05title\x18\x07 \x01(\t\x12\x0b\n\x03url\x18\x08 \x01(\t\x12\x11\n\timage_url\x18\t \x01(\t\x12\x35\n\nattributes\x18\n \x03(\x0b\x32!.nearcast.v1.Item.AttributesEntry\x12-\n\tstarts_at\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nexpires_at\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\x05hours\x18\r \x01(\x0b\x32\x18.nearcast.v1.WeeklyHours\x12\x0f\n\x07version\x18\x0e \x01(\x03\x12\x0c\n\x04\x65tag\x18\x0f \x01(\t\x12.\n\ncreated_at\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nupdated_at\x18\x11 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07posting\x18\x12 \x01(\x03\x12\x12\n\nreach_area\x18\x13 \x01(\t\x1a\x31\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\n\n\x08_reach_m\"9\n\x03Tag\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x16\n\trelevance\x18\x02 \x01(\x01H\x00\x88\x01\x01\x42\x0c\n\n_relevance\"Q\n\x0bWeeklyHours\x12\x11\n\ttime_zone\x18\x01 \x01(\t\x12/\n\tintervals\x18\x02 \x03(\x0b\x32\x1c.nearcast.v1.OpeningInterval\"c\n\x0fOpeningInterval\x12#\n\x03\x64\x61y\x18\x01 \x01(\x0e\x32\x16.nearcast.v1.DayOfWeek\x12\x14\n\x0copens_minute\x18\x02 \x01(\x05\x12\x15\n\rcloses_minute\x18\x03 \x01(\x05*\xd8\x01\n\tDayOfWeek\x12\x1b\n\x17\x44\x41Y_OF_WEEK_UNSPECIFIED\x10\x00\x12\x16\n\x12\x44\x41Y_OF_WEEK_MONDAY\x10\x01\x12\x17\n\x13\x44\x41Y_OF_WEEK_TUESDAY\x10\x02\x12\x19\n\x15\x44\x41Y_OF_WEEK_WEDNESDAY\x10\x03\x12\x18\n\x14\x44\x41Y_OF_WEEK_THURSDAY\x10\x04\x12\x16\n\x12\x44\x41Y_OF_WEEK_FRIDAY\x10\x05\x12\x18\n\x14\x44\x41Y_OF_WEEK_SATURDAY\x10\x06\x12\x16\n\x12\x44\x41Y_OF_WEEK_SUNDAY\x10\x07\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,16 +35,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ITEM_ATTRIBUTESENTRY']._loaded_options = None
   _globals['_ITEM_ATTRIBUTESENTRY']._serialized_options = b'8\001'
-  _globals['_DAYOFWEEK']._serialized_start=942
-  _globals['_DAYOFWEEK']._serialized_end=1158
+  _globals['_DAYOFWEEK']._serialized_start=962
+  _globals['_DAYOFWEEK']._serialized_end=1178
   _globals['_ITEM']._serialized_start=101
-  _globals['_ITEM']._serialized_end=696
-  _globals['_ITEM_ATTRIBUTESENTRY']._serialized_start=635
-  _globals['_ITEM_ATTRIBUTESENTRY']._serialized_end=684
-  _globals['_TAG']._serialized_start=698
-  _globals['_TAG']._serialized_end=755
-  _globals['_WEEKLYHOURS']._serialized_start=757
-  _globals['_WEEKLYHOURS']._serialized_end=838
-  _globals['_OPENINGINTERVAL']._serialized_start=840
-  _globals['_OPENINGINTERVAL']._serialized_end=939
+  _globals['_ITEM']._serialized_end=716
+  _globals['_ITEM_ATTRIBUTESENTRY']._serialized_start=655
+  _globals['_ITEM_ATTRIBUTESENTRY']._serialized_end=704
+  _globals['_TAG']._serialized_start=718
+  _globals['_TAG']._serialized_end=775
+  _globals['_WEEKLYHOURS']._serialized_start=777
+  _globals['_WEEKLYHOURS']._serialized_end=858
+  _globals['_OPENINGINTERVAL']._serialized_start=860
+  _globals['_OPENINGINTERVAL']._serialized_end=959
 # @@protoc_insertion_point(module_scope)

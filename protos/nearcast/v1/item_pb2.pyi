@@ -31,7 +31,7 @@ DAY_OF_WEEK_SATURDAY: DayOfWeek
 DAY_OF_WEEK_SUNDAY: DayOfWeek
 
 class Item(_message.Message):
-    __slots__ = ("item_id", "locations", "reach_m", "tags", "category", "owner", "title", "url", "image_url", "attributes", "starts_at", "expires_at", "hours", "version", "etag", "created_at", "updated_at", "posting")
+    __slots__ = ("item_id", "locations", "reach_m", "tags", "category", "owner", "title", "url", "image_url", "attributes", "starts_at", "expires_at", "hours", "version", "etag", "created_at", "updated_at", "posting", "reach_area")
     class AttributesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -57,6 +57,7 @@ class Item(_message.Message):
     CREATED_AT_FIELD_NUMBER: _ClassVar[int]
     UPDATED_AT_FIELD_NUMBER: _ClassVar[int]
     POSTING_FIELD_NUMBER: _ClassVar[int]
+    REACH_AREA_FIELD_NUMBER: _ClassVar[int]
     item_id: str
     locations: _containers.RepeatedCompositeFieldContainer[_location_pb2.LatLng]
     reach_m: float
@@ -75,7 +76,8 @@ class Item(_message.Message):
     created_at: _timestamp_pb2.Timestamp
     updated_at: _timestamp_pb2.Timestamp
     posting: int
-    def __init__(self, item_id: _Optional[str] = ..., locations: _Optional[_Iterable[_Union[_location_pb2.LatLng, _Mapping]]] = ..., reach_m: _Optional[float] = ..., tags: _Optional[_Iterable[_Union[Tag, _Mapping]]] = ..., category: _Optional[str] = ..., owner: _Optional[str] = ..., title: _Optional[str] = ..., url: _Optional[str] = ..., image_url: _Optional[str] = ..., attributes: _Optional[_Mapping[str, str]] = ..., starts_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., hours: _Optional[_Union[WeeklyHours, _Mapping]] = ..., version: _Optional[int] = ..., etag: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., posting: _Optional[int] = ...) -> None: ...
+    reach_area: str
+    def __init__(self, item_id: _Optional[str] = ..., locations: _Optional[_Iterable[_Union[_location_pb2.LatLng, _Mapping]]] = ..., reach_m: _Optional[float] = ..., tags: _Optional[_Iterable[_Union[Tag, _Mapping]]] = ..., category: _Optional[str] = ..., owner: _Optional[str] = ..., title: _Optional[str] = ..., url: _Optional[str] = ..., image_url: _Optional[str] = ..., attributes: _Optional[_Mapping[str, str]] = ..., starts_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., hours: _Optional[_Union[WeeklyHours, _Mapping]] = ..., version: _Optional[int] = ..., etag: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., posting: _Optional[int] = ..., reach_area: _Optional[str] = ...) -> None: ...
 
 class Tag(_message.Message):
     __slots__ = ("name", "relevance")

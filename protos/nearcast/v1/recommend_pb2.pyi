@@ -22,26 +22,34 @@ class DegradedReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     DEGRADED_REASON_EPOCH_STALE: _ClassVar[DegradedReason]
     DEGRADED_REASON_KEEPER_DOWN: _ClassVar[DegradedReason]
     DEGRADED_REASON_SEEN_UNAVAILABLE: _ClassVar[DegradedReason]
+    DEGRADED_REASON_CANDIDATES_FROM_REDIS: _ClassVar[DegradedReason]
+    DEGRADED_REASON_REPLICA_STALE: _ClassVar[DegradedReason]
 DEGRADED_REASON_UNSPECIFIED: DegradedReason
 DEGRADED_REASON_STATS_STALE: DegradedReason
 DEGRADED_REASON_STORE_UNAVAILABLE: DegradedReason
 DEGRADED_REASON_EPOCH_STALE: DegradedReason
 DEGRADED_REASON_KEEPER_DOWN: DegradedReason
 DEGRADED_REASON_SEEN_UNAVAILABLE: DegradedReason
+DEGRADED_REASON_CANDIDATES_FROM_REDIS: DegradedReason
+DEGRADED_REASON_REPLICA_STALE: DegradedReason
 
 class Filter(_message.Message):
-    __slots__ = ("tags_any", "tags_all", "tags_none", "categories", "exclude_item_ids")
+    __slots__ = ("tags_any", "tags_all", "tags_none", "categories", "exclude_item_ids", "market", "polygon")
     TAGS_ANY_FIELD_NUMBER: _ClassVar[int]
     TAGS_ALL_FIELD_NUMBER: _ClassVar[int]
     TAGS_NONE_FIELD_NUMBER: _ClassVar[int]
     CATEGORIES_FIELD_NUMBER: _ClassVar[int]
     EXCLUDE_ITEM_IDS_FIELD_NUMBER: _ClassVar[int]
+    MARKET_FIELD_NUMBER: _ClassVar[int]
+    POLYGON_FIELD_NUMBER: _ClassVar[int]
     tags_any: _containers.RepeatedScalarFieldContainer[str]
     tags_all: _containers.RepeatedScalarFieldContainer[str]
     tags_none: _containers.RepeatedScalarFieldContainer[str]
     categories: _containers.RepeatedScalarFieldContainer[str]
     exclude_item_ids: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, tags_any: _Optional[_Iterable[str]] = ..., tags_all: _Optional[_Iterable[str]] = ..., tags_none: _Optional[_Iterable[str]] = ..., categories: _Optional[_Iterable[str]] = ..., exclude_item_ids: _Optional[_Iterable[str]] = ...) -> None: ...
+    market: str
+    polygon: str
+    def __init__(self, tags_any: _Optional[_Iterable[str]] = ..., tags_all: _Optional[_Iterable[str]] = ..., tags_none: _Optional[_Iterable[str]] = ..., categories: _Optional[_Iterable[str]] = ..., exclude_item_ids: _Optional[_Iterable[str]] = ..., market: _Optional[str] = ..., polygon: _Optional[str] = ...) -> None: ...
 
 class NearbyRequest(_message.Message):
     __slots__ = ("location", "radius_m", "limit", "filter", "read_mask", "page_token")
@@ -60,18 +68,24 @@ class NearbyRequest(_message.Message):
     def __init__(self, location: _Optional[_Union[_location_pb2.LatLng, _Mapping]] = ..., radius_m: _Optional[float] = ..., limit: _Optional[int] = ..., filter: _Optional[_Union[Filter, _Mapping]] = ..., read_mask: _Optional[_Union[_field_mask_pb2.FieldMask, _Mapping]] = ..., page_token: _Optional[str] = ...) -> None: ...
 
 class NearbyResponse(_message.Message):
-    __slots__ = ("items", "next_page_token", "limit_applied", "radius_used_m", "truncated")
+    __slots__ = ("items", "next_page_token", "limit_applied", "radius_used_m", "truncated", "market", "degraded_reasons", "candidates_age")
     ITEMS_FIELD_NUMBER: _ClassVar[int]
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     LIMIT_APPLIED_FIELD_NUMBER: _ClassVar[int]
     RADIUS_USED_M_FIELD_NUMBER: _ClassVar[int]
     TRUNCATED_FIELD_NUMBER: _ClassVar[int]
+    MARKET_FIELD_NUMBER: _ClassVar[int]
+    DEGRADED_REASONS_FIELD_NUMBER: _ClassVar[int]
+    CANDIDATES_AGE_FIELD_NUMBER: _ClassVar[int]
     items: _containers.RepeatedCompositeFieldContainer[NearbyItem]
     next_page_token: str
     limit_applied: int
     radius_used_m: float
     truncated: bool
-    def __init__(self, items: _Optional[_Iterable[_Union[NearbyItem, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., limit_applied: _Optional[int] = ..., radius_used_m: _Optional[float] = ..., truncated: _Optional[bool] = ...) -> None: ...
+    market: str
+    degraded_reasons: _containers.RepeatedScalarFieldContainer[DegradedReason]
+    candidates_age: _duration_pb2.Duration
+    def __init__(self, items: _Optional[_Iterable[_Union[NearbyItem, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., limit_applied: _Optional[int] = ..., radius_used_m: _Optional[float] = ..., truncated: _Optional[bool] = ..., market: _Optional[str] = ..., degraded_reasons: _Optional[_Iterable[_Union[DegradedReason, str]]] = ..., candidates_age: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class NearbyItem(_message.Message):
     __slots__ = ("item_id", "distance_m", "location_index", "item")
@@ -114,7 +128,7 @@ class RecommendRequest(_message.Message):
     def __init__(self, location: _Optional[_Union[_location_pb2.LatLng, _Mapping]] = ..., radius_m: _Optional[float] = ..., limit: _Optional[int] = ..., person: _Optional[_Union[_person_pb2.Person, _Mapping]] = ..., session_id: _Optional[str] = ..., session_token: _Optional[str] = ..., scenario: _Optional[str] = ..., filter: _Optional[_Union[Filter, _Mapping]] = ..., read_mask: _Optional[_Union[_field_mask_pb2.FieldMask, _Mapping]] = ..., page_token: _Optional[str] = ..., explain: _Optional[bool] = ..., exclude_seen: _Optional[bool] = ...) -> None: ...
 
 class RecommendResponse(_message.Message):
-    __slots__ = ("request_id", "feed", "feed_propensity", "items", "radius_used_m", "session_token", "next_page_token", "policy_revision", "policy_epoch", "stats_age", "degraded_reasons", "limit_applied", "truncated", "slate_token")
+    __slots__ = ("request_id", "feed", "feed_propensity", "items", "radius_used_m", "session_token", "next_page_token", "policy_revision", "policy_epoch", "stats_age", "degraded_reasons", "limit_applied", "truncated", "slate_token", "market", "candidates_age")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     FEED_FIELD_NUMBER: _ClassVar[int]
     FEED_PROPENSITY_FIELD_NUMBER: _ClassVar[int]
@@ -129,6 +143,8 @@ class RecommendResponse(_message.Message):
     LIMIT_APPLIED_FIELD_NUMBER: _ClassVar[int]
     TRUNCATED_FIELD_NUMBER: _ClassVar[int]
     SLATE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    MARKET_FIELD_NUMBER: _ClassVar[int]
+    CANDIDATES_AGE_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     feed: str
     feed_propensity: float
@@ -143,7 +159,9 @@ class RecommendResponse(_message.Message):
     limit_applied: int
     truncated: bool
     slate_token: str
-    def __init__(self, request_id: _Optional[str] = ..., feed: _Optional[str] = ..., feed_propensity: _Optional[float] = ..., items: _Optional[_Iterable[_Union[RecommendedItem, _Mapping]]] = ..., radius_used_m: _Optional[float] = ..., session_token: _Optional[str] = ..., next_page_token: _Optional[str] = ..., policy_revision: _Optional[int] = ..., policy_epoch: _Optional[int] = ..., stats_age: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., degraded_reasons: _Optional[_Iterable[_Union[DegradedReason, str]]] = ..., limit_applied: _Optional[int] = ..., truncated: _Optional[bool] = ..., slate_token: _Optional[str] = ...) -> None: ...
+    market: str
+    candidates_age: _duration_pb2.Duration
+    def __init__(self, request_id: _Optional[str] = ..., feed: _Optional[str] = ..., feed_propensity: _Optional[float] = ..., items: _Optional[_Iterable[_Union[RecommendedItem, _Mapping]]] = ..., radius_used_m: _Optional[float] = ..., session_token: _Optional[str] = ..., next_page_token: _Optional[str] = ..., policy_revision: _Optional[int] = ..., policy_epoch: _Optional[int] = ..., stats_age: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., degraded_reasons: _Optional[_Iterable[_Union[DegradedReason, str]]] = ..., limit_applied: _Optional[int] = ..., truncated: _Optional[bool] = ..., slate_token: _Optional[str] = ..., market: _Optional[str] = ..., candidates_age: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class RecommendedItem(_message.Message):
     __slots__ = ("item_id", "rank", "distance_m", "location_index", "score", "reward_token", "item", "explanation")
@@ -166,12 +184,14 @@ class RecommendedItem(_message.Message):
     def __init__(self, item_id: _Optional[str] = ..., rank: _Optional[int] = ..., distance_m: _Optional[float] = ..., location_index: _Optional[int] = ..., score: _Optional[float] = ..., reward_token: _Optional[str] = ..., item: _Optional[_Union[_item_pb2.Item, _Mapping]] = ..., explanation: _Optional[_Union[ItemExplanation, _Mapping]] = ...) -> None: ...
 
 class ItemExplanation(_message.Message):
-    __slots__ = ("posting", "kinds")
+    __slots__ = ("posting", "kinds", "market")
     POSTING_FIELD_NUMBER: _ClassVar[int]
     KINDS_FIELD_NUMBER: _ClassVar[int]
+    MARKET_FIELD_NUMBER: _ClassVar[int]
     posting: int
     kinds: _containers.RepeatedCompositeFieldContainer[KindExplanation]
-    def __init__(self, posting: _Optional[int] = ..., kinds: _Optional[_Iterable[_Union[KindExplanation, _Mapping]]] = ...) -> None: ...
+    market: str
+    def __init__(self, posting: _Optional[int] = ..., kinds: _Optional[_Iterable[_Union[KindExplanation, _Mapping]]] = ..., market: _Optional[str] = ...) -> None: ...
 
 class KindExplanation(_message.Message):
     __slots__ = ("kind", "weight", "exposure", "success", "prior_mean", "prior_strength", "posterior_a", "posterior_b", "draw")

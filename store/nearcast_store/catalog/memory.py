@@ -9,21 +9,26 @@ from nearcast_catalogue.item import Item
 from nearcast_store.catalog.protocol import ItemPage, StoredItem, WriteResult
 from nearcast_store.catalog.writing import Kept, Writing, delete, write
 from nearcast_store.changes.memory import MemoryChangeFeed
+from nearcast_store.markets.memory import MemoryMarketStore
 
 
 class MemoryCatalogStore:
     """See CatalogStore."""
 
-    def __init__(self, feed: MemoryChangeFeed) -> None:
+    def __init__(self, feed: MemoryChangeFeed, markets: MemoryMarketStore | None = None) -> None:
         self._feed = feed
+        self._markets = markets or MemoryMarketStore()
+        self._placed: dict[int, int] = defaultdict(int)
         self._items: dict[int, dict[str, Kept]] = defaultdict(dict)
         self._names: dict[int, dict[int, tuple[str, str]]] = defaultdict(dict)
         self._postings = count(1)
 
     async def upsert(self, tenant_id: int, items: Sequence[Item], now: float) -> list[WriteResult]:
         """One after the other."""
-        kept = self._items[tenant_id]
-        writings = [write(kept.get(item.item_id), item, self._postings, now) for item in items]
+        kept, atlas = self._items[tenant_id], self._markets.now(tenant_id)
+        writings = [
+            write(kept.get(item.item_id), item, self._postings, now, atlas.of(item)) for item in items
+        ]
         return self._write(tenant_id, writings)
 
     async def delete(self, tenant_id: int, item_ids: Sequence[str], now: float) -> list[WriteResult]:
@@ -72,6 +77,22 @@ class MemoryCatalogStore:
                 del items[item_id]
             forgotten += len(old)
         return forgotten
+
+    async def place_anew(self) -> int:
+        """All at once."""
+        looked = 0
+        for tenant_id, items in self._items.items():
+            atlas = self._markets.now(tenant_id)
+            if atlas.revision == self._placed[tenant_id]:
+                continue
+            self._placed[tenant_id] = atlas.revision
+            live = [(item_id, kept) for item_id, kept in items.items() if kept.ended_at is None]
+            for item_id, kept in live:
+                if kept.market != atlas.of(kept.item):
+                    moved = items[item_id] = replace(kept, market=atlas.of(kept.item))
+                    self._feed.tell(tenant_id, moved.posting, moved.served)
+            looked += len(live)
+        return looked
 
     async def names(self, tenant_id: int, postings: Sequence[int]) -> dict[int, tuple[str, str]]:
         """Also of ended lives."""

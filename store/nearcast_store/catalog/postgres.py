@@ -1,6 +1,7 @@
 """Items in Postgres: the record, and the outbox in the same transaction."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 from zlib import crc32
 
@@ -8,23 +9,28 @@ from nearcast_catalogue.item import Item
 from nearcast_store.catalog.protocol import ItemPage, StoredItem, WriteResult
 from nearcast_store.catalog.rows import item_columns, kept_of, posting_columns, served_json
 from nearcast_store.catalog.writing import Kept, Writing, begins_life, delete, end_of, write
+from nearcast_store.markets.postgres import PostgresMarketStore
 from nearcast_store.postgres import Connection, Pool, affected
 from nearcast_store.queries import queries
 
 _ITEMS = queries("items")
 _POSTINGS = queries("postings")
 _CHANGES = queries("changes")
+_MARKETS = queries("markets")
 
 _LOCK_BUCKETS = 1024
 _FEW_ITEMS = 16
 _SWEEP_ITEMS = 1000
+_PLACED_ITEMS = 500
+_PLACED_BATCHES = 20
 
 
 class PostgresCatalogStore:
     """See CatalogStore. Writers of the same item follow one another; so do large calls of one tenant."""
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, markets: PostgresMarketStore | None = None) -> None:
         self._pool = pool
+        self._markets = markets or PostgresMarketStore(pool)
 
     async def upsert(self, tenant_id: int, items: Sequence[Item], now: float) -> list[WriteResult]:
         """One transaction for all of them."""
@@ -33,9 +39,10 @@ class PostgresCatalogStore:
         now = round(now, 6)  # what Postgres keeps of a time
         async with self._pool.transaction() as connection:
             kept = await _locked(connection, tenant_id, [item.item_id for item in items])
+            atlas = await self._markets.within(connection, tenant_id)
             lives = sum(begins_life(kept.get(item.item_id), item, now) for item in items)
             postings = await _next_postings(connection, lives)
-            writings = [write(kept.get(item.item_id), item, postings, now) for item in items]
+            writings = [write(kept.get(item.item_id), item, postings, now, atlas.of(item)) for item in items]
             await _write(connection, tenant_id, writings, now)
         return [writing.result for writing in writings]
 
@@ -76,6 +83,34 @@ class PostgresCatalogStore:
             while count := await self._alone(tenant_id, "end_expired_items", now, _SWEEP_ITEMS):
                 ended += count
         return ended
+
+    async def place_anew(self) -> int:
+        """In transactions of up to 500 items of one tenant each, in the order of their postings."""
+        async with self._pool.connection() as connection:
+            tenants = await connection.fetch(_MARKETS["find_tenants_to_place"])
+        looked = 0
+        for (tenant_id,) in tenants:
+            for _ in range(_PLACED_BATCHES):
+                count = await self._place_some(tenant_id)
+                looked += count
+                if count < _PLACED_ITEMS:
+                    break
+        return looked
+
+    async def _place_some(self, tenant_id: int) -> int:
+        async with self._pool.transaction() as connection:
+            await connection.execute(_ITEMS["lock_catalogue"], tenant_id)
+            placed = await connection.fetchval(_MARKETS["read_placing"], tenant_id)
+            if placed is None:
+                return 0
+            atlas = await self._markets.within(connection, tenant_id)
+            rows = await connection.fetch(_ITEMS["read_live_items"], tenant_id, placed, _PLACED_ITEMS)
+            kept = [kept_of(row) for row in rows]
+            moved = [replace(k, market=atlas.of(k.item)) for k in kept if k.market != atlas.of(k.item)]
+            await _move(connection, tenant_id, moved)
+            last, done = (kept[-1].posting if kept else placed), len(kept) < _PLACED_ITEMS
+            await connection.execute(_MARKETS["note_placing"], tenant_id, atlas.revision, last, done)
+        return len(kept)
 
     async def forget_tombstones(self, before: float) -> int:
         """Forget items that ended before that time, with their versions; how many."""
@@ -134,3 +169,14 @@ async def _write(connection: Connection, tenant_id: int, writings: Sequence[Writ
     heard = [(end.posting, None) for end in ends] + [(k.posting, served_json(k.served)) for k in shown]
     if heard:
         await connection.execute(_CHANGES["add_outbox"], tenant_id, *zip(*heard, strict=True))
+
+
+async def _move(connection: Connection, tenant_id: int, moved: Sequence[Kept]) -> None:
+    """Items that lie in another market than before, and are otherwise as they were."""
+    if not moved:
+        return
+    places = [(k.item.item_id, k.market) for k in moved]
+    await connection.execute(_ITEMS["move_items"], tenant_id, *zip(*places, strict=True))
+    await connection.execute(_POSTINGS["write_postings"], tenant_id, *posting_columns(moved))
+    heard = [(k.posting, served_json(k.served)) for k in moved]
+    await connection.execute(_CHANGES["add_outbox"], tenant_id, *zip(*heard, strict=True))

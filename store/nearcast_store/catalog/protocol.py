@@ -69,6 +69,13 @@ class CatalogStore(Protocol):
         """End the lives of expired items of every tenant; how many."""
         ...
 
+    async def place_anew(self) -> int:
+        """Place items by the borders of their tenants' markets as they are now, so many at a time.
+
+        How many were looked at: 0 when every item is where it belongs.
+        """
+        ...
+
     async def names(self, tenant_id: int, postings: Sequence[int]) -> dict[int, tuple[str, str]]:
         """Item id and title of postings, also of ended ones."""
         ...

@@ -57,8 +57,8 @@ class Writing:
     ends: Kept | None = None
 
 
-def write(kept: Kept | None, item: Item, postings: Iterator[int], now: float) -> Writing:
-    """Judge one item against what is kept.
+def write(kept: Kept | None, item: Item, postings: Iterator[int], now: float, market: int = 0) -> Writing:
+    """Judge one item, which lies in this market, against what is kept.
 
     Version 0 counts up; a higher version is written; the same version again is WRITTEN when it says the same
     and STALE when it does not; a lower one is STALE. After a delete the version of the deleted item will do.
@@ -72,10 +72,10 @@ def write(kept: Kept | None, item: Item, postings: Iterator[int], now: float) ->
     if kept is not None and 0 < item.version < kept.version + (not kept.deleted):
         return Writing(kept.result(Verdict.STALE))
     if kept is None or begins_life(kept, item, now):
-        written = _keep(said, next(postings), _next_version(kept, item), now, now)
+        written = _keep(said, (next(postings), _next_version(kept, item)), market, now, now)
         unswept = kept if kept is not None and kept.ended_at is None else None
         return Writing(written.result(Verdict.WRITTEN, created=True), written, unswept)
-    written = _keep(said, kept.posting, _next_version(kept, item), kept.born_at, now)
+    written = _keep(said, (kept.posting, _next_version(kept, item)), market, kept.born_at, now)
     if kept.ended_at is not None:
         written = replace(written, ended_at=now)
     return Writing(written.result(Verdict.WRITTEN), written)
@@ -109,10 +109,11 @@ def body_of(item: Item) -> bytes:
     return _encode(item)
 
 
-def _keep(said: Item, posting: int, version: int, born_at: float, now: float) -> Kept:
+def _keep(said: Item, life: tuple[int, int], market: int, born_at: float, now: float) -> Kept:
+    posting, version = life
     head = f"{posting}.{version}.".encode()
     etag = blake2b(head + body_of(said), digest_size=8).hexdigest()
-    return Kept(said, posting, version, etag, 0, born_at, now)
+    return Kept(said, posting, version, etag, market, born_at, now)
 
 
 def _next_version(kept: Kept | None, item: Item) -> int:

@@ -51,6 +51,11 @@ on conflict (tenant_id, item_id) do update set
     market = excluded.market, born_at = excluded.born_at, updated_at = excluded.updated_at,
     expires_at = excluded.expires_at, deleted_at = excluded.deleted_at;
 
+-- name: move_items
+update items set market = m.market
+from unnest($2::text[], $3::integer[]) as m (item_id, market)
+where items.tenant_id = $1 and items.item_id = m.item_id;
+
 -- name: find_tenants_with_expired_items
 select distinct tenant_id from items
 where expires_at <= to_timestamp($1::float8) and deleted_at is null;

@@ -58,6 +58,7 @@ BAD = [
     ({"reach_m": 500_000.1}, "reach_m", "REACH_OUT_OF_RANGE"),
     ({"reach_m": math.nan}, "reach_m", "REACH_OUT_OF_RANGE"),
     ({"reach_m": math.inf}, "reach_m", "REACH_OUT_OF_RANGE"),
+    ({"reach_m": 5.0, "reach_area": "{}"}, "reach_area", "REACH_CONFLICT"),
     ({"tags": tuple(Tag(str(n)) for n in range(65))}, "tags", "LIST_TOO_LONG"),
     ({"tags": tuple(Tag(str(n)) for n in range(1000))}, "tags", "LIST_TOO_LONG"),
     ({"tags": (Tag("a"), Tag(""))}, "tags[1].name", "TAG_INVALID"),

@@ -64,6 +64,29 @@ def test_one_test_serves_items_of_many_zones():
         assert may(served(hours=WeeklyHours(zone, OPEN.intervals))) is expected
 
 
+class South:
+    """All of the southern hemisphere."""
+
+    def covers(self, lat: float, lon: float) -> bool:
+        return lat <= 0.0
+
+
+def test_an_item_of_another_market_is_left_out():
+    def reason(market, wanted):
+        item = msgspec.structs.replace(served(), market=market)
+        return reasons(Filter(market=wanted), NOW)(item)
+
+    assert [reason(3, 3), reason(3, 4), reason(0, 4), reason(3, None)] == [None, "market", "market", None]
+
+
+def test_one_place_within_a_region_is_enough():
+    def reason(*latitudes):
+        places = tuple(Place(latitude, 10.0) for latitude in latitudes)
+        return reasons(Filter(region=South()), NOW)(served(places=places))
+
+    assert [reason(-1.0), reason(1.0), reason(1.0, -1.0), reason(0.0)] == [None, "polygon", None, None]
+
+
 @pytest.mark.parametrize(
     ("reach_m", "distance_m", "radius_m", "near"),
     [

@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 from nearcast_catalogue.item import Item, Place
 from nearcast_catalogue.posting import ItemId
 from nearcast_config.policy import Feed, Policy, Scenario
+from nearcast_geo.geojson import MARKET_LIMITS, read_area
 from nearcast_ledger.kinds import VIEW
 from nearcast_statskeeper.faults import DeadReason
 from nearcast_statskeeper.folding import plan
@@ -19,6 +20,7 @@ from nearcast_statskeeper.jobs.dismissing import forget_consumers
 from nearcast_statskeeper.jobs.forgetting import forget_tombstones
 from nearcast_statskeeper.jobs.lapsing import drop_count_changes
 from nearcast_statskeeper.jobs.partitioning import plan_partitions
+from nearcast_statskeeper.jobs.placing import place_items
 from nearcast_statskeeper.jobs.pruning import prune_changes
 from nearcast_statskeeper.jobs.publishing import publish_epochs
 from nearcast_statskeeper.jobs.reading import read_source
@@ -30,11 +32,14 @@ from nearcast_store.catalog.memory import MemoryCatalogStore
 from nearcast_store.changes.memory import MemoryChangeFeed
 from nearcast_store.counting.memory import MemoryCountStore
 from nearcast_store.errors import StoreUnavailableError, UnreadablePolicyError
+from nearcast_store.markets.memory import MemoryMarketStore
+from nearcast_store.markets.protocol import Market
 from nearcast_store.policies.memory import MemoryPolicyStore
 from nearcast_store.policies.protocol import Epoch, Revision
 from nearcast_store.tenants.memory import MemoryTenantStore
 from nearcast_telemetry.metrics import DEAD_REASONS, JOBS, KEEPER_METRICS, Metrics, render
 from tests.conftest import FixedClock
+from tests.geojsons import box
 from tests.unit.statskeeper.compacted import Ledger, Log
 from tests.unit.statskeeper.entries import TENANT, every_kind_rewards, learned, record
 
@@ -47,7 +52,8 @@ class Shop:
     def __init__(self, clock: FixedClock) -> None:
         self.clock = clock
         self.feed = MemoryChangeFeed(clock)
-        self.catalog = MemoryCatalogStore(self.feed)
+        self.markets = MemoryMarketStore()
+        self.catalog = MemoryCatalogStore(self.feed, self.markets)
         self.counts = MemoryCountStore()
         self.policies = MemoryPolicyStore(clock)
         self.tenants = MemoryTenantStore(clock)
@@ -72,6 +78,20 @@ async def shop(clock: FixedClock) -> Shop:
     await shop.tenants.ensure_tenant("one", "")
     await shop.tenants.ensure_tenant("two", "")
     return shop
+
+
+async def test_placing_moves_items_when_borders_have_moved_and_then_rests(shop: Shop) -> None:
+    await shop.write("a")
+    place = place_items(shop.catalog, shop.metrics)
+    assert await place.run() == {}
+    area = read_area(box(10.0, 59.0, 11.0, 60.0), MARKET_LIMITS)
+    await shop.markets.upsert(TENANT, [Market("oslo", "Oslo", "{}", area)], shop.clock())
+    assert await place.run() == {"items": 1}
+    stored = await shop.catalog.get(TENANT, "a")
+    assert stored is not None
+    assert stored.served.market == 1
+    assert await place.run() == {}
+    assert b"nearcast_statskeeper_items_placed_total 1.0" in render(shop.registry)
 
 
 async def test_sweeping_ends_expired_items_and_counts_them(shop: Shop) -> None:
@@ -279,6 +299,7 @@ def jobs_of(shop: Shop) -> list[Job]:
 
     return [
         sweep_items(shop.catalog, 5, shop.metrics, shop.clock),
+        place_items(shop.catalog, shop.metrics),
         forget_tombstones(shop.catalog, 1, shop.clock),
         plan_partitions(ensure),
         prune_changes(shop.feed, 1, shop.clock),
