@@ -1,0 +1,31 @@
+"""What a segment is told, and what it says of it."""
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from nearcast_catalogue.item import ServedItem
+
+
+class SegmentChange(NamedTuple):
+    """What the segment must hold of a posting from this sequence on; no item takes it out for good."""
+
+    sequence: int
+    posting: int
+    served: ServedItem | None
+    message: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """All changes up to `sequence` are published."""
+
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unfit:
+    """Nothing was applied: a gap or a rollback asks for everything anew, what is full for a merge."""
+
+    reason: Literal["gap", "rollback", "full"]
+    expected: int
+    found: int

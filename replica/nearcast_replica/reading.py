@@ -1,0 +1,129 @@
+"""A reader's side of the replica: maps the newest generation, and pins a state of it for each request."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nearcast_replica.control import ControlPage, Declined, Vitals
+from nearcast_replica.dictionaries import Dictionaries
+from nearcast_replica.files import Files
+from nearcast_replica.generation import Generation, open_generation
+from nearcast_replica.layout import STATE_SEQUENCE, Segment
+from nearcast_replica.lookup import id_of, message_of
+
+_TRIES = 5
+
+Integers = NDArray[np.integer[Any]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pinned:
+    """One state, for as long as it is held. All changes up to `sequence` are in it, perhaps later ones."""
+
+    generation: Generation
+    dictionaries: Dictionaries
+    sequence: int
+
+    @property
+    def segment(self) -> Segment:
+        return self.generation.segment
+
+    def item_id(self, slot: int) -> str:
+        """The tenant's name for the item in a slot."""
+        return id_of(self.segment, slot).decode()
+
+    def labels(self, slots: Integers) -> list[tuple[str, bytes]]:
+        """The item id and the display message of each."""
+        segment = self.segment
+        begins = segment["cold_offset"][slots].tolist()
+        lengths = zip(
+            segment["id_length"][slots].tolist(), segment["cold_length"][slots].tolist(), strict=True
+        )
+        cold, found = segment.cold.data, []
+        for begin, (name, whole) in zip(begins, lengths, strict=True):
+            raw = bytes(cold[begin : begin + whole])
+            found.append((raw[:name].decode(), raw[name:]))
+        return found
+
+    def markets(self, slots: Integers) -> list[int]:
+        """The number of the market in which each item lies."""
+        names = self.dictionaries.markets.names
+        return [names[number] for number in self.segment["market"][slots].tolist()]
+
+    def message(self, slot: int) -> bytes:
+        """The display message, byte for byte as the writer was given it."""
+        return message_of(self.segment, slot)
+
+
+class ReplicaReader:
+    """Never waits for the writer. `pin` is for the request, `refresh` for a thread beside the requests."""
+
+    def __init__(self, files: Files, build: str) -> None:
+        self._files = files
+        self._build = build
+        self._control: ControlPage | None = None
+        self._current: Generation | None = None
+
+    def pin(self) -> Pinned | None:
+        """The state to answer one request from; None before the first `refresh` that found one."""
+        current = self._current
+        if current is None:
+            return None
+        names = current.dictionaries()
+        return Pinned(current, names, int(current.segment["state"][STATE_SEQUENCE]))
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether the writer has made another generation than requests are answered from."""
+        control, current = self._control, self._current
+        if control is None or current is None:
+            return True
+        return control.generation != current.number
+
+    @property
+    def size_bytes(self) -> int:
+        """How much memory the columns take that requests are answered from."""
+        return 0 if self._current is None else self._current.file.size
+
+    def vitals(self) -> Vitals | None:
+        """What the writer tells of itself; None when there has been none."""
+        return None if self._control is None else self._control.vitals()
+
+    def standing(self) -> tuple[int, int, Declined, bool] | None:
+        """Of the vitals `abreast_ms`, `beat_ms`, `declined` and `index_behind`."""
+        return None if self._control is None else self._control.standing()
+
+    def refresh(self) -> bool:
+        """Map the newest generation and touch all of it, then pin from it; whether there is one.
+
+        Until then requests are answered from the one before. Raises ForeignReplicaError.
+        """
+        for _ in range(_TRIES):
+            control = self._newest_control()
+            if control is None:
+                break
+            if control.generation == 0:
+                self._control = control
+                if control.vitals().declined:
+                    self._current = None
+                break
+            if control is self._control and not self.is_behind:
+                break
+            try:
+                found = open_generation(self._files, control.generation, self._build)
+            except FileNotFoundError:
+                continue  # the writer has just replaced it
+            found.populate()
+            self._control, self._current = control, found
+        return self._current is not None
+
+    def _newest_control(self) -> ControlPage | None:
+        """Another file at the same path is the page of a writer who found the old one gone."""
+        if self._control is not None and self._control.is_at(self._files.control):
+            return self._control
+        try:
+            return ControlPage.open(self._files.control)
+        except FileNotFoundError:
+            return None
