@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from nearcast_geo.reach import BUCKETS
 
 # What a tenant's index consists of; a refill builds all of it aside and swaps it in.
-INDEX_PARTS = ("items", "geo", "polar", *(f"reach:{bucket}" for bucket in BUCKETS))
+INDEX_PARTS = ("items", "geo", "polar", "areas", *(f"reach:{bucket}" for bucket in BUCKETS))
 
 
 def items(tenant_id: int) -> str:
@@ -26,6 +26,11 @@ def reach(tenant_id: int, bucket: int) -> str:
 def polar(tenant_id: int) -> str:
     """Set of the members near a pole, which no geo set can find."""
     return part(tenant_id, "polar")
+
+
+def areas(tenant_id: int) -> str:
+    """Sorted set, by name alone: cells that areas of items touch, each with a posting, see `area_member`."""
+    return part(tenant_id, "areas")
 
 
 def position(tenant_id: int) -> str:
@@ -76,6 +81,21 @@ def member(posting: int, place: int) -> str:
 def members(posting: int, places: int) -> list[str]:
     """Every place of an item."""
     return [member(posting, place) for place in range(places)]
+
+
+def area_member(cell: str, posting: int) -> str:
+    """One cell of the area from which an item is found."""
+    return f"{cell}:{posting}"
+
+
+def area_range(cell: str) -> tuple[str, str]:
+    """From where to where the members of a cell lie, as ZRANGEBYLEX asks for them."""
+    return f"[{cell}:", f"({cell};"
+
+
+def posting_in_area(name: bytes) -> int:
+    """Posting of a member of a cell."""
+    return int(name.rpartition(b":")[2])
 
 
 def posting_of(name: bytes) -> int:

@@ -8,9 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nearcast_catalogue.item import ServedItem
+from nearcast_geo.area import Area
 from nearcast_geo.distance import EARTH_RADIUS_M, HALF_CIRCUMFERENCE_M, Floats, distances_m
 from nearcast_geo.point import Point
 from nearcast_store.index.protocol import Found, Hit
+from nearcast_store.index.reaching import ALWAYS_M, NEVER_M, reach_area
 
 # A chord is compared before the exact distance is; a millimetre covers the rounding between the two.
 _MARGIN_M = 1e-3
@@ -59,6 +61,7 @@ class _Columns:
     reach_m: Floats
     reach_chord2: Floats
     several_places: bool
+    areas: list[tuple[int, Area | None]]
 
 
 class _World:
@@ -77,7 +80,7 @@ def _columns(unordered: Iterable[ServedItem]) -> _Columns:
     owner = np.repeat(np.arange(len(items)), places)
     lat = np.array([place.latitude for served in items for place in served.item.places])
     lon = np.array([place.longitude for served in items for place in served.item.places])
-    reaches = [served.item.reach_m for served in items]
+    reaches = [NEVER_M if served.item.reach_area else served.item.reach_m for served in items]
     reach_m = np.array([np.nan if reach is None else reach for reach in reaches])[owner]
     return _Columns(
         items=items,
@@ -90,13 +93,19 @@ def _columns(unordered: Iterable[ServedItem]) -> _Columns:
         reach_m=reach_m,
         reach_chord2=_chord2(reach_m),
         several_places=len(owner) > len(items),
+        areas=[
+            (rank, reach_area(served.item.reach_area))
+            for rank, served in enumerate(items)
+            if served.item.reach_area
+        ],
     )
 
 
 def _near(columns: _Columns, center: Point, radius_m: float, most: int) -> Found:
-    rows = _sifted(columns, center, radius_m)
+    limits_m, chords2 = _limits(columns, center, radius_m)
+    rows = _sifted(columns, center, chords2)
     distances = distances_m(center.lat, center.lon, columns.lat[rows], columns.lon[rows])
-    inside = distances <= np.where(columns.has_reach[rows], columns.reach_m[rows], radius_m)
+    inside = distances <= limits_m[rows]
     rows, distances = rows[inside], distances[inside]
     order = np.lexsort((columns.owner[rows], distances))
     rows, distances = rows[order], distances[order]
@@ -109,15 +118,25 @@ def _near(columns: _Columns, center: Point, radius_m: float, most: int) -> Found
     return Found(hits, truncated=len(rows) > most)
 
 
-def _sifted(columns: _Columns, center: Point, radius_m: float) -> NDArray[np.int64]:
+def _limits(columns: _Columns, center: Point, radius_m: float) -> tuple[Floats, Floats]:
+    """Up to which distance each row is found, and up to which square of the chord it may be."""
+    limits_m = np.where(columns.has_reach, columns.reach_m, radius_m)
+    chords2 = np.where(columns.has_reach, columns.reach_chord2, _chord2(np.array(radius_m)))
+    for rank, area in columns.areas:
+        if area is not None and area.covers(center.lat, center.lon):
+            rows = columns.owner == rank
+            limits_m[rows], chords2[rows] = ALWAYS_M, np.inf
+    return limits_m, chords2
+
+
+def _sifted(columns: _Columns, center: Point, chords2: Floats) -> NDArray[np.int64]:
     """Rows that may be inside, by their chord through the earth: no trigonometry per row."""
     x, y, z = columns.axes
     cx, cy, cz = _axes(np.array(center.lat), np.array(center.lon))
     chord2 = np.square(x - cx)
     chord2 += np.square(y - cy)
     chord2 += np.square(z - cz)
-    limit = np.where(columns.has_reach, columns.reach_chord2, _chord2(np.array(radius_m)))
-    return np.flatnonzero(chord2 <= limit)
+    return np.flatnonzero(chord2 <= chords2)
 
 
 def _axes(lat: Floats, lon: Floats) -> tuple[Floats, Floats, Floats]:

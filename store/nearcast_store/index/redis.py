@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nearcast_catalogue.item import ServedItem
+from nearcast_geo.areacells import cells_at
 from nearcast_geo.circle import SearchPlan, is_polar, search_plan
 from nearcast_geo.geohash import EDGE_MARGIN_M
 from nearcast_geo.point import Point
@@ -15,6 +16,7 @@ from nearcast_store.connection import Command, RedisConnection, RedisDownError, 
 from nearcast_store.errors import IndexUnavailableError
 from nearcast_store.index.measuring import Measured, nearest_first
 from nearcast_store.index.protocol import Found, Hit
+from nearcast_store.index.reaching import limit_m
 from nearcast_store.index.serving import UnpackedItems
 
 _WIDER = 4
@@ -60,12 +62,22 @@ class RedisGeoIndex:
         except (RedisDownError, RedisReplyError) as error:
             raise IndexUnavailableError(f"the index does not answer: {error}") from error
 
+    async def versions(self, tenant_id: int, postings: Sequence[int]) -> dict[int, int]:
+        """Of the items that there are. Raises IndexUnavailableError."""
+        try:
+            items = await self._items(tenant_id, list(postings))
+        except (RedisDownError, RedisReplyError) as error:
+            raise IndexUnavailableError(f"the index does not answer: {error}") from error
+        return {posting: served.version for posting, served in items.items()}
+
     async def _answer(self, query: _Query) -> Found | None:
         """None when a geo set that was cut short may hide one of the nearest."""
-        commands = _searches(query)
-        replies: list[list[bytes]] = await self._connection.pipeline(commands)
-        cut = [reply for reply in replies if len(reply) == query.bound]
-        postings = {redis_keys.posting_of(name) for reply in replies for name in reply}
+        searches, looks = _searches(query), _area_looks(query)
+        replies: list[list[bytes]] = await self._connection.pipeline([*searches, *looks])
+        near, areas = replies[: len(searches)], replies[len(searches) :]
+        cut = [reply for reply in near if len(reply) == query.bound]
+        postings = {redis_keys.posting_of(name) for reply in near for name in reply}
+        postings.update(redis_keys.posting_in_area(name) for reply in areas for name in reply)
         items = await self._items(query.tenant_id, list(postings)) if postings else {}
         if not items:
             return None if cut else Found((), truncated=False)
@@ -97,6 +109,13 @@ def _searches(query: _Query) -> list[Command]:
     return commands
 
 
+def _area_looks(query: _Query) -> list[Command]:
+    """One look per grid of cells, each for all whose area touches the cell of the centre."""
+    key = redis_keys.areas(query.tenant_id)
+    cells = cells_at(query.center.lat, query.center.lon)
+    return [("ZRANGEBYLEX", key, *redis_keys.area_range(cell)) for cell in cells]
+
+
 def _geosearch(key: str, plan: SearchPlan, bound: int | None) -> Command:
     center = plan.redis_center
     circle = ("FROMLONLAT", center.lon, center.lat, "BYRADIUS", plan.redis_radius_m, "m")
@@ -108,8 +127,8 @@ def _nearest(query: _Query, items: dict[int, ServedItem], cut: Sequence[Sequence
     served = list(items.values())
     plain = [each.item for each in served]
     measured = Measured(query.center, plain)
-    reaches_m = [query.radius_m if item.reach_m is None else item.reach_m for item in plain]
-    inside = measured.distances <= np.array(reaches_m)
+    limits_m = [limit_m(item, query.center, query.radius_m) for item in plain]
+    inside = measured.distances <= np.array(limits_m)
     if cut:
         inside &= measured.distances <= _horizon_m(cut, items, measured)
     order = nearest_first(np.flatnonzero(inside), measured.distances, plain)
