@@ -14,7 +14,11 @@ Seen = list[tuple[str, int]]
 
 
 def served(
-    posting: int, *places: tuple[float, float], reach_m: float | None = None, item_id: str | None = None
+    posting: int,
+    *places: tuple[float, float],
+    reach_m: float | None = None,
+    item_id: str | None = None,
+    reach_area: str = "",
 ) -> ServedItem:
     """An item at these (latitude, longitude) pairs."""
     item = Item(
@@ -22,6 +26,7 @@ def served(
         places=tuple(Place(lat, lon) for lat, lon in places),
         reach_m=reach_m,
         title=f"Item {posting}",
+        reach_area=reach_area,
     )
     return ServedItem(posting=Posting(posting), version=1, born_at=1_790_000_000.0, item=item)
 

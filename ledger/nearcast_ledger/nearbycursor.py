@@ -1,8 +1,9 @@
 """Where a list by distance goes on: behind the last item shown."""
 
-from dataclasses import dataclass
 from struct import Struct
 from struct import error as struct_error
+
+import msgspec
 
 from nearcast_ledger.keyring import Keyring
 from nearcast_ledger.sealing import Seal, TokenInvalidError, sealed_chars
@@ -13,8 +14,7 @@ _MAX_ITEM_ID_BYTES = 512
 _MAX_CHARS = sealed_chars(_LAYOUT.size + _MAX_ITEM_ID_BYTES)
 
 
-@dataclass(frozen=True, slots=True)
-class NearbyCursor:
+class NearbyCursor(msgspec.Struct, frozen=True):
     """`query_hash` is 16 bytes, `expires_ms` since the Unix epoch."""
 
     tenant_id: int

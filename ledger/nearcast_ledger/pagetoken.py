@@ -1,9 +1,10 @@
 """Where a slate goes on: the same draw without what was served."""
 
-from dataclasses import dataclass
 from struct import Struct
 from struct import error as struct_error
 from typing import Any
+
+import msgspec
 
 from nearcast_ledger.keyring import Keyring
 from nearcast_ledger.sealing import Seal, TokenInvalidError, sealed_chars
@@ -20,8 +21,7 @@ _PLAIN_HEAD = _VERSION << 4
 _MAX_CHARS = sealed_chars(_LAYOUT.size + MAX_SERVED * _POSTING_BYTES)
 
 
-@dataclass(frozen=True, slots=True)
-class PageToken:
+class PageToken(msgspec.Struct, frozen=True):
     """`query_hash` and `session` are 16 bytes, `expires_ms` since the Unix epoch, `seed` below 2^64.
 
     `rank_offset` is the rank of the last item served, `served` the postings not to be shown again, at

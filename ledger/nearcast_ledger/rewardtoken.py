@@ -1,8 +1,8 @@
 """The signed proof that an item, or a slate of them, was served: sent back with what the person did."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from struct import Struct
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from msgspec.structs import replace
@@ -14,9 +14,14 @@ from nearcast_ledger.requestid import uuid_of
 from nearcast_ledger.sealing import Seal, TokenInvalidError, sealed_chars
 from nearcast_ledger.seen import MOST_SLATE_ITEMS
 
+if TYPE_CHECKING:
+    from nearcast_ledger.pressing import Press
+
 # Version and flags, tenant, request id, posting, position, feed, feed propensity, scenario, market, policy
 # revision, policy epoch, subject hash, session hash. With key id and tag 96 bytes: 128 characters, none idle.
 _LAYOUT = Struct(">BI16sQHHdHIQQ8s8s")
+# Of these, what differs between the items of a slate: posting and position.
+_ITEM_AT, _ITEM = 1 + 4 + 16, Struct(">QH")
 _VERSION = 1
 _EXPLORE = 1
 _PLAIN_HEAD = _VERSION << 4
@@ -31,10 +36,33 @@ class RewardTokens:
     def __init__(self, keyring: Keyring) -> None:
         self._seal = Seal(keyring, b"reward")
         self._slate_seal = Seal(keyring, b"slate")
+        self._press: Press | None = None
 
     def sign(self, claims: Claims) -> str:
         """The token of a decision; its key id is the keyring's newest, whatever the claims say."""
         return self._seal.close(_packed(claims))
+
+    def sign_items(self, first: Claims, postings: Iterable[int]) -> list[str]:
+        """The token of each item of a slate; `first` says what they share, and the place of the first."""
+        packed = _packed(first)
+        head, tail = packed[:_ITEM_AT], packed[_ITEM_AT + _ITEM.size :]
+        return self._seal.close_all(
+            head + _ITEM.pack(posting, position) + tail
+            for position, posting in enumerate(postings, start=first.position)
+        )
+
+    def load_press(self) -> "Press":
+        """What writes many tokens by machine code, which is loaded or made; only where there is some."""
+        if self._press is None:
+            self._press = self._seal.press(_LAYOUT.size, _ITEM_AT, MOST_SLATE_ITEMS)
+        return self._press
+
+    def press_items(self, first: Claims, postings: Sequence[int]) -> int:
+        """What `sign_items` gives, one behind the other, until the next call: where it stands in memory.
+
+        Only where there is machine code; at most MOST_SLATE_ITEMS.
+        """
+        return self.load_press().write(_packed(first), postings, first.position)
 
     def sign_slate(self, first: Claims, postings: Sequence[int]) -> str:
         """The tokens of a whole slate in one; `first` is what its first item's own token says."""

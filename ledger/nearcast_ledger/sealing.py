@@ -1,10 +1,15 @@
 """Opaque text that only its maker can make: payload, key id and a keyed tag, bound to one purpose."""
 
 from binascii import a2b_base64, b2a_base64
+from collections.abc import Iterable
 from hashlib import blake2b
 from hmac import compare_digest
+from typing import TYPE_CHECKING
 
 from nearcast_ledger.keyring import Keyring
+
+if TYPE_CHECKING:
+    from nearcast_ledger.pressing import Press
 
 _TAG_BYTES = 16
 _PURPOSE_BYTES = 11
@@ -36,15 +41,33 @@ class Seal:
             key.key_id: blake2b(digest_size=_TAG_BYTES, key=key.secret, person=_DOMAIN + purpose)
             for key in keyring.keys
         }
+        self._secret, self._person = keyring.signing_key.secret, _DOMAIN + purpose
         self._prefix = bytes([keyring.signing_key.key_id])
         self._signing = self._started[keyring.signing_key.key_id]
 
     def close(self, payload: bytes) -> str:
         """The token of a payload, under the newest key."""
+        return _encode(self._closed(payload))
+
+    def close_all(self, payloads: Iterable[bytes]) -> list[str]:
+        """The tokens of payloads of one length; written as one text and cut where none has bits left over."""
+        tokens = [self._closed(payload) for payload in payloads]
+        if not tokens or len(tokens[0]) % 3:
+            return [_encode(token) for token in tokens]
+        text, chars = _encode(b"".join(tokens)), len(tokens[0]) // 3 * 4
+        return [text[start : start + chars] for start in range(0, len(text), chars)]
+
+    def _closed(self, payload: bytes) -> bytes:
         body = self._prefix + payload
         tag = self._signing.copy()
         tag.update(body)
-        return _encode(body + tag.digest())
+        return body + tag.digest()
+
+    def press(self, payload_bytes: int, posting_at: int, most: int) -> "Press":
+        """Closes at most so many payloads at once that differ in a posting and the position behind it."""
+        from nearcast_ledger.pressing import Press  # noqa: PLC0415 - needs numba
+
+        return Press(self._secret, self._person, self._prefix, payload_bytes, posting_at, most)
 
     def open(self, text: str, max_chars: int) -> tuple[int, bytes]:
         """Key id and payload of a token; whatever is wrong with it, TokenInvalidError says the same."""

@@ -1,7 +1,8 @@
 """What a visit keeps between calls: its own secret name and the feed probabilities it started with."""
 
-from dataclasses import dataclass
 from struct import Struct
+
+import msgspec
 
 from nearcast_ledger.keyring import Keyring
 from nearcast_ledger.sealing import Seal, TokenInvalidError, sealed_chars
@@ -13,8 +14,7 @@ _VERSION = 1
 _CHARS = sealed_chars(_LAYOUT.size)
 
 
-@dataclass(frozen=True, slots=True)
-class SessionToken:
+class SessionToken(msgspec.Struct, frozen=True):
     """`session` is 16 bytes, `issued_ms` milliseconds since the Unix epoch."""
 
     tenant_id: int

@@ -22,16 +22,20 @@ from nearcast_config.process import Gateway, ProcessConfig
 from nearcast_ledger.event import Durability
 from nearcast_ledger.requestid import RequestIds
 from nearcast_server.admission import spans_of
+from nearcast_server.bordering import MarketKeeper
 from nearcast_server.callers import KeyCallers
+from nearcast_server.candidates import Candidates, candidates
 from nearcast_server.cataloguing import Cataloguer
 from nearcast_server.deciding import Decider
+from nearcast_server.finding import Finder
 from nearcast_server.gate import Gate
 from nearcast_server.gauging import Gauge
 from nearcast_server.health import Health, Needs, Probe
 from nearcast_server.listing import Lister
-from nearcast_server.listpages import ListPages
+from nearcast_server.listpages import MARKETS, ListPages
 from nearcast_server.noticeboard import Noticeboard
 from nearcast_server.recalling import Recall
+from nearcast_server.recollection import NotingLog, Recollection
 from nearcast_server.recommending import Recommender
 from nearcast_server.recording import Recorder
 from nearcast_server.refreshing import Refresher
@@ -39,6 +43,8 @@ from nearcast_server.reporting import Reporter
 from nearcast_server.rpc.catalog import CatalogService
 from nearcast_server.rpc.endpoint import Deadlines, Endpoint, InFlight, Method
 from nearcast_server.rpc.event import EventService
+from nearcast_server.rpc.items import DISPLAY_FORMAT
+from nearcast_server.rpc.machineslates import MachineSlates
 from nearcast_server.rpc.recommend import RecommendService
 from nearcast_server.rpc.service import Services, generic_handlers, methods
 from nearcast_server.rpc.stats import StatsService
@@ -50,10 +56,10 @@ from nearcast_store.catalog.postgres import PostgresCatalogStore
 from nearcast_store.connection import RedisConnection, RedisDownError, RedisReplyError
 from nearcast_store.counting.postgres import PostgresCountStore
 from nearcast_store.errors import StoreError
-from nearcast_store.index.redis import RedisGeoIndex
 from nearcast_store.log.durability import append_timeout_s
 from nearcast_store.log.pressure import RedisLogPressure
 from nearcast_store.log.redis import RedisEventLog
+from nearcast_store.markets.postgres import PostgresMarketStore
 from nearcast_store.policies.postgres import PostgresPolicyStore
 from nearcast_store.postgres import Pool, open_pool
 from nearcast_store.preflight.finding import Store
@@ -62,9 +68,9 @@ from nearcast_store.seen.redis import RedisSeenStore
 from nearcast_store.served.postgres import PostgresServedStore
 from nearcast_store.tenants.postgres import PostgresTenantStore
 from nearcast_telemetry.endpoint import Endpoint as HttpEndpoint
+from nearcast_telemetry.link import WorkerLink
 from nearcast_telemetry.logs import logger
 from nearcast_telemetry.metrics import (
-    SERVER_INDEX_ORPHANS,
     SERVER_METRICS,
     SERVER_PREFLIGHT_FINDINGS,
     SERVER_STATS_AGE_SECONDS,
@@ -93,11 +99,35 @@ class Stores:
     counts: PostgresCountStore
     policies: PostgresPolicyStore
     tenants: PostgresTenantStore
+    markets: PostgresMarketStore
 
     async def renew(self, store: Store) -> None:
         """Connections that were made while a role was unsafe stay so until they are replaced."""
         if store == "postgres":
             await self.pool.renew()
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the gateway knows of its tenants, who is told of it, and who finds and writes their items."""
+
+    tenancies: Tenancies
+    board: Noticeboard
+    finder: Finder
+    machine: MachineSlates
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What is missing before everything can be answered, what is wrong all the same, and what presses."""
+
+    missing: Callable[[], str | None]
+    alarm: Callable[[], str | None]
+    note: Callable[[], str]
+
+    def aside(self) -> str | None:
+        """All that is told of a process that is ready."""
+        return "; ".join(said for said in (self.alarm(), self.note()) if said) or None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,52 +144,66 @@ async def run_gateway(
     ready: Callable[[Addresses], None] | None = None,
     *,
     first_policy: Policy | None = None,
+    link: WorkerLink | None = None,
 ) -> None:
-    """Serve until told to stop, then let running calls end; a tenant without a policy gets the first one."""
+    """Serve until told to stop, then let running calls end; a tenant without a policy gets the first one.
+
+    With a link the gateway is one of several workers: they share the port, and who keeps them tells of all.
+    """
     registry = CollectorRegistry()
     metrics = Metrics(registry, SERVER_METRICS)
     async with AsyncExitStack() as stack:
         stores = await _open_stores(config, stack, first_policy)
-        tenancies, board = Tenancies(), Noticeboard()
-        refresher = Refresher(tenancies, stores.tenants, stores.policies, stores.counts, board, time.time)
+        tenancies, board, machine = Tenancies(), Noticeboard(), MachineSlates()
+        refresher = _refresher(stores, tenancies, board)
         callers = KeyCallers(stores.tenants, time.monotonic)
         stack.push_async_callback(callers.close)
         stack.push_async_callback(refresher.close)
-        servicer = aio.HealthServicer()
+        servicer, in_flight, draining = aio.HealthServicer(), InFlight(), Draining()
         preflight = Preflight(inspections(config, "gateway"), enforced=config.preflight.enforce)
         preflight.when_healed(stores.renew)
-        health_watch = Health(servicer, _probes(stores, refresher, preflight), _needs())
-        in_flight, draining = InFlight(), Draining()
+        sources = candidates(config, stores.index, tenancies, DISPLAY_FORMAT, metrics, machine.open)
+        health_watch = Health(servicer, _probes(stores, refresher, preflight, sources), _needs())
         gate, gauge = _admission(config, stores, tenancies, metrics)
         served = ServedTally(PostgresServedStore(stores.pool), metrics)
         stack.push_async_callback(served.write_last)
-        services = _services(config, stores, tenancies, board, metrics, gate, served)
+        known = Known(tenancies, board, sources.finder, machine)
+        services = _services(config, stores, known, metrics, gate, served)
         wrap = _wrapper(config.gateway, callers, in_flight, draining, metrics)
-        server, port = await _server(config.gateway, services, wrap, servicer)
-        http = HttpEndpoint(
-            lambda: _render(registry, metrics, tenancies, preflight),
-            lambda: preflight.missing() or health_watch.ready(),
-            setting="gateway.metrics_port",
-            note=gate.told,
+        server, port = await _server(config.gateway, services, wrap, servicer, shared=link is not None)
+        metrics_port = await _watched(
+            config.gateway,
+            link,
+            lambda: _measured(registry, metrics, tenancies, preflight, sources),
+            _told(preflight, health_watch, sources, gate),
+            stack,
         )
-        metrics_port = await http.start(config.gateway.host, config.gateway.metrics_port)
-        stack.push_async_callback(http.close)
         await preflight.refuse()
         await refresher.refresh()
+        await _open_candidates(config, sources)
         await health_watch.look()
         await server.start()
         stack.push_async_callback(server.stop, None)
         log.info("gateway.ready", grpc_port=port, metrics_port=metrics_port)
+        if link is not None:
+            link.opened()
         if ready is not None:
             ready(Addresses(port, metrics_port))
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(refresher.run(config.gateway.refresh_interval_s, stop))
+            tasks.create_task(sources.run(stop))
             tasks.create_task(health_watch.run(PROBE_EVERY_S, stop))
             tasks.create_task(preflight.run(config.preflight.interval_s, stop))
             tasks.create_task(gauge.run(config.admission.interval_s, stop))
             tasks.create_task(served.run(config.gateway.served_interval_s, stop))
             tasks.create_task(_drain_after(stop, config.gateway, server, health_watch, draining, in_flight))
     log.info("gateway.stopped")
+
+
+async def _open_candidates(config: ProcessConfig, sources: Candidates) -> None:
+    """Machine code that has to be made takes long: whoever may ask Redis meanwhile does not wait for it."""
+    if config.gateway.candidates == "replica":
+        await sources.open()
 
 
 async def _open_stores(config: ProcessConfig, stack: AsyncExitStack, first_policy: Policy | None) -> Stores:
@@ -177,15 +221,23 @@ async def _open_stores(config: ProcessConfig, stack: AsyncExitStack, first_polic
     )
     events.start()
     stack.push_async_callback(events.close)
+    markets = PostgresMarketStore(pool)
     return Stores(
         pool,
         index,
         event_connection,
         events,
-        PostgresCatalogStore(pool),
+        PostgresCatalogStore(pool, markets),
         PostgresCountStore(pool),
         PostgresPolicyStore(pool, first=first_policy),
         PostgresTenantStore(pool),
+        markets,
+    )
+
+
+def _refresher(stores: Stores, tenancies: Tenancies, board: Noticeboard) -> Refresher:
+    return Refresher(
+        tenancies, stores.tenants, stores.policies, stores.counts, board, time.time, stores.markets
     )
 
 
@@ -210,36 +262,47 @@ def _admission(
 def _services(
     config: ProcessConfig,
     stores: Stores,
-    tenancies: Tenancies,
-    board: Noticeboard,
+    known: Known,
     metrics: Metrics,
     gate: Gate,
     served: ServedTally,
 ) -> Services:
-    clock = time.time
+    clock, tenancies, finder = time.time, known.tenancies, known.finder
     reporter = Reporter(stores.counts, stores.catalog, PostgresServedStore(stores.pool), tenancies, clock)
-    watch = StatsWatch(reporter, stores.counts, tenancies, board)
-    index = RedisGeoIndex(stores.index, note_orphans=lambda count: metrics.add(SERVER_INDEX_ORPHANS, count))
+    watch = StatsWatch(reporter, stores.counts, tenancies, known.board)
+    recollection = Recollection(
+        RedisSeenStore(stores.index),
+        config.gateway.seen_cache_s,
+        config.gateway.seen_cache_mib << 20,
+        time.monotonic,
+        metrics,
+    )
     request_ids = RequestIds(lambda: time.time_ns() // 1_000_000, secrets.token_bytes)
     gateway_id = f"{socket.gethostname()}-{os.getpid()}"
     durability = Durability[config.log.durability.upper()]
     return Services(
-        CatalogService(Cataloguer(stores.catalog, clock), ListPages(tenancies)),
+        CatalogService(
+            Cataloguer(stores.catalog, clock),
+            MarketKeeper(stores.markets, clock),
+            ListPages(tenancies),
+            ListPages(tenancies, MARKETS),
+        ),
         RecommendService(
             Recommender(
-                index,
+                finder,
                 tenancies,
                 clock,
                 Decider(request_ids, secrets.token_bytes),
-                Recall(RedisSeenStore(stores.index)),
+                Recall(recollection),
             ),
-            Lister(index, tenancies, clock),
+            Lister(finder, tenancies, clock),
             clock,
             metrics,
             served,
+            known.machine,
         ),
         EventService(
-            Recorder(stores.events, tenancies, clock, gateway_id, durability),
+            Recorder(NotingLog(stores.events, recollection), tenancies, clock, gateway_id, durability),
             metrics,
             gate,
             config.gateway.stream_window,
@@ -268,35 +331,42 @@ def _wrapper(
     return wrap
 
 
+def server_options(gateway: Gateway, *, shared: bool) -> list[tuple[str, int]]:
+    """What gRPC is told; `shared`: others listen on the same port."""
+    return [
+        ("grpc.so_reuseport", int(shared)),
+        # Above our own limit, so that a message a little too large is told so with a reason.
+        ("grpc.max_receive_message_length", 2 * gateway.max_message_bytes),
+        # Without it calls that are reset as soon as they are sent crowd out those of other connections.
+        ("grpc.max_concurrent_streams", MOST_CALLS_PER_CONNECTION),
+        # Without it whoever connects and says nothing keeps the socket for two minutes.
+        ("grpc.server_handshake_timeout_ms", int(gateway.handshake_timeout_s * 1000)),
+        ("grpc.max_send_message_length", -1),
+        # Without these a client that does not read keeps its stream, and its place, for ever: what waits
+        # to be written is beyond our reach. Who began just before the age still has a stream's full time.
+        ("grpc.max_connection_age_ms", int(gateway.stream_max_age_s * 1000)),
+        ("grpc.max_connection_age_grace_ms", int((gateway.stream_max_age_s + LAST_WORD_S) * 1000)),
+        ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.keepalive_time_ms", int(gateway.keepalive_s * 1000)),
+        ("grpc.keepalive_timeout_ms", int(gateway.keepalive_timeout_s * 1000)),
+        # Without this one an unanswered ping is waited for a minute, whatever the one above says.
+        ("grpc.http2.ping_timeout_ms", int(gateway.keepalive_timeout_s * 1000)),
+        ("grpc.http2.max_pings_without_data", 0),
+    ]
+
+
 async def _server(
     gateway: Gateway,
     services: Services,
     wrap: Callable[[Method | StreamMethod], Endpoint | StreamEndpoint],
     servicer: aio.HealthServicer,
+    *,
+    shared: bool,
 ) -> tuple[grpc.aio.Server, int]:
     server = grpc.aio.server(
         maximum_concurrent_rpcs=gateway.max_concurrent_calls,
-        options=[
-            ("grpc.so_reuseport", 0),
-            # Above our own limit, so that a message a little too large is told so with a reason.
-            ("grpc.max_receive_message_length", 2 * gateway.max_message_bytes),
-            # Without it calls that are reset as soon as they are sent crowd out those of other connections.
-            ("grpc.max_concurrent_streams", MOST_CALLS_PER_CONNECTION),
-            # Without it whoever connects and says nothing keeps the socket for two minutes.
-            ("grpc.server_handshake_timeout_ms", int(gateway.handshake_timeout_s * 1000)),
-            ("grpc.max_send_message_length", -1),
-            # Without these a client that does not read keeps its stream, and its place, for ever: what waits
-            # to be written is beyond our reach. Who began just before the age still has a stream's full time.
-            ("grpc.max_connection_age_ms", int(gateway.stream_max_age_s * 1000)),
-            ("grpc.max_connection_age_grace_ms", int((gateway.stream_max_age_s + LAST_WORD_S) * 1000)),
-            ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
-            ("grpc.keepalive_permit_without_calls", 1),
-            ("grpc.keepalive_time_ms", int(gateway.keepalive_s * 1000)),
-            ("grpc.keepalive_timeout_ms", int(gateway.keepalive_timeout_s * 1000)),
-            # Without this one an unanswered ping is waited for a minute, whatever the one above says.
-            ("grpc.http2.ping_timeout_ms", int(gateway.keepalive_timeout_s * 1000)),
-            ("grpc.http2.max_pings_without_data", 0),
-        ],
+        options=server_options(gateway, shared=shared),
     )
     listed = methods(services)
     server.add_generic_rpc_handlers(tuple(generic_handlers(listed, wrap)))
@@ -312,6 +382,30 @@ async def _server(
             " stop what listens there or set gateway.grpc_port to another"
         ) from error
     return server, port
+
+
+async def _watched(
+    gateway: Gateway,
+    link: WorkerLink | None,
+    measured: Callable[[], CollectorRegistry],
+    told: Told,
+    stack: AsyncExitStack,
+) -> int:
+    """Tell of ourselves, on a port of our own or to who keeps us; the port, 0 for none."""
+    if link is not None:
+        await link.start(measured, told.missing, told.aside)
+        stack.push_async_callback(link.close)
+        return 0
+    http = HttpEndpoint(
+        lambda: render(measured()),
+        told.missing,
+        setting="gateway.metrics_port",
+        note=told.note,
+        alarm=told.alarm,
+    )
+    port = await http.start(gateway.host, gateway.metrics_port)
+    stack.push_async_callback(http.close)
+    return port
 
 
 async def _drain_after(
@@ -330,16 +424,26 @@ async def _drain_after(
     await in_flight.ended()
 
 
+def _told(preflight: Preflight, watch: Health, sources: Candidates, gate: Gate) -> Told:
+    return Told(
+        lambda: preflight.missing() or watch.ready(),
+        sources.alarm,
+        lambda: "; ".join(filter(None, (gate.told(), sources.told()))),
+    )
+
+
 def _needs() -> tuple[Needs, ...]:
     return (
         Needs("nearcast.v1.CatalogService", ("postgres", "tenants")),
-        Needs("nearcast.v1.RecommendService", ("index", "tenants")),
+        Needs("nearcast.v1.RecommendService", ("candidates", "tenants")),
         Needs("nearcast.v1.EventService", ("log", "tenants")),
         Needs("nearcast.v1.StatsService", ("postgres", "tenants")),
     )
 
 
-def _probes(stores: Stores, refresher: Refresher, preflight: Preflight) -> dict[str, Probe]:
+def _probes(
+    stores: Stores, refresher: Refresher, preflight: Preflight, sources: Candidates
+) -> dict[str, Probe]:
     def safe(store: Store, answers: Probe) -> Probe:
         async def probe() -> bool:
             return await answers() and not preflight.trouble(store)
@@ -348,7 +452,7 @@ def _probes(stores: Stores, refresher: Refresher, preflight: Preflight) -> dict[
 
     return {
         "postgres": safe("postgres", lambda: _postgres_answers(stores.pool)),
-        "index": safe("geo", lambda: _redis_answers(stores.index)),
+        "candidates": safe("geo", lambda: _has_candidates(stores.index, sources)),
         "log": safe("log", lambda: _takes_events(stores)),
         "tenants": lambda: _have_been_read(refresher),
     }
@@ -360,6 +464,10 @@ async def _postgres_answers(pool: Pool) -> bool:
             return bool(await connection.fetchval("select true"))
     except (StoreError, TimeoutError):
         return False
+
+
+async def _has_candidates(index: RedisConnection, sources: Candidates) -> bool:
+    return await _redis_answers(index) or sources.are_warm()
 
 
 async def _takes_events(stores: Stores) -> bool:
@@ -377,11 +485,17 @@ async def _redis_answers(connection: RedisConnection) -> bool:
         return False
 
 
-def _render(
-    registry: CollectorRegistry, metrics: Metrics, tenancies: Tenancies, preflight: Preflight
-) -> bytes:
+def _measured(
+    registry: CollectorRegistry,
+    metrics: Metrics,
+    tenancies: Tenancies,
+    preflight: Preflight,
+    sources: Candidates,
+) -> CollectorRegistry:
+    """With what is only measured when somebody asks."""
     ages = [time.time() - view.stats_at for view in tenancies.known()]
     metrics.set(SERVER_STATS_AGE_SECONDS, max(ages, default=0.0))
     for severity, count in preflight.severities().items():
         metrics.set(SERVER_PREFLIGHT_FINDINGS, count, severity.value)
-    return render(registry)
+    sources.measure(metrics)
+    return registry

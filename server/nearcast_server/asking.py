@@ -1,24 +1,26 @@
 """What a caller asks for, as plain values."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from nearcast_catalogue.eligibility import Filter
 from nearcast_geo.point import Point
 from nearcast_ledger.person import Person
 
 
-@dataclass(frozen=True, slots=True)
-class Area:
-    """Where to look and what for; `radius_m` None and `limit` 0 follow the policy."""
+class Area(Struct, frozen=True):
+    """Where to look and what for; `radius_m` None and `limit` 0 follow the policy.
+
+    `market` is the id of the only one that items may lie in, empty for any.
+    """
 
     center: Point
     radius_m: float | None
     limit: int
     filter: Filter
+    market: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class NearbyQuery:
+class NearbyQuery(Struct, frozen=True):
     """A list by distance; `canonical` is the request without its page token, to bind pages to it."""
 
     area: Area
@@ -26,8 +28,7 @@ class NearbyQuery:
     canonical: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class RecommendQuery:
+class RecommendQuery(Struct, frozen=True):
     """A slate."""
 
     area: Area

@@ -1,15 +1,16 @@
 """What is settled before any candidate is looked at: how many, how far, which visit, feed and seed."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from uuid import UUID
+
+from msgspec import Struct
 
 from nearcast_bandit.stream import request_seed
 from nearcast_config.policy import EXPLORE_FEED, Scenario
 from nearcast_ledger.pagetoken import PageToken
 from nearcast_ledger.requestid import RequestIds
 from nearcast_server.asking import RecommendQuery
-from nearcast_server.choosing import Choice, choose_feed, eligible_feeds, explores
+from nearcast_server.choosing import Choice, Lineup, choose_feed, eligible_feeds, explores
 from nearcast_server.errors import InvalidRequestError
 from nearcast_server.limits import limit_of, radius_of
 from nearcast_server.paging import open_slate_page
@@ -18,10 +19,10 @@ from nearcast_server.visiting import Visit, resolve_visit, sign_visit
 
 # Of an interval so short that the number of it would not fit.
 _LAST_INTERVAL = 2**63 - 1
+_MOST_LINEUPS = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(Struct, frozen=True):
     """What is settled before any candidate is looked at; a page goes on with it."""
 
     request_id: UUID
@@ -42,6 +43,7 @@ class Decider:
     def __init__(self, request_ids: RequestIds, random_bytes: Callable[[int], bytes]) -> None:
         self._request_ids = request_ids
         self._random_bytes = random_bytes
+        self._lineups: dict[tuple[int, tuple[str, ...]], Lineup] = {}
 
     def decide(self, view: View, query: RecommendQuery, now: float) -> Decision:
         """Everything that follows from the query and the tenant alone."""
@@ -77,15 +79,25 @@ class Decider:
         self, view: View, scenario: Scenario, query: RecommendQuery, request_id: UUID, now_ms: int
     ) -> tuple[Visit, Choice]:
         revision, share = view.revision, view.revision.policy.exploration.share
-        feeds = eligible_feeds(revision, scenario)
-        visit = resolve_visit(view, query.session_id, query.session_token, feeds, now_ms, self._random_bytes)
-        chosen = choose_feed(revision, visit.epoch, feeds, visit.session, view.tokens.salt)
+        lineup = self._lineup(view, scenario)
+        visit = resolve_visit(view, query.session_id, query.session_token, lineup, now_ms, self._random_bytes)
+        chosen = choose_feed(lineup, visit.epoch, visit.session, view.tokens.salt)
         if explores(share, view.tokens.salt, view.tenant_id, request_id):
             return visit, Choice(
                 EXPLORE_FEED, revision.feeds[EXPLORE_FEED], share, explore=True, epoch=chosen.epoch
             )
         propensity = chosen.propensity * (1 - share)
         return visit, Choice(chosen.feed, chosen.number, propensity, explore=False, epoch=chosen.epoch)
+
+    def _lineup(self, view: View, scenario: Scenario) -> Lineup:
+        key = (view.tenant_id, scenario.feeds)
+        known = self._lineups.get(key)
+        if known is not None and known.revision is view.revision:
+            return known
+        if len(self._lineups) >= _MOST_LINEUPS:
+            self._lineups.clear()
+        lineup = self._lineups[key] = Lineup(view.revision, eligible_feeds(view.revision, scenario))
+        return lineup
 
 
 def _resumed(view: View, page: PageToken, now_ms: int) -> tuple[Visit, Choice]:

@@ -2,9 +2,18 @@
 
 from typing import Literal
 
+from nearcast_server.finding import Finding
 from nearcast_server.tenancy import View
 
-Reason = Literal["STATS_STALE", "STORE_UNAVAILABLE", "EPOCH_STALE", "KEEPER_DOWN", "SEEN_UNAVAILABLE"]
+Reason = Literal[
+    "STATS_STALE",
+    "STORE_UNAVAILABLE",
+    "EPOCH_STALE",
+    "KEEPER_DOWN",
+    "SEEN_UNAVAILABLE",
+    "CANDIDATES_FROM_REDIS",
+    "REPLICA_STALE",
+]
 KEEPER_SILENT_S = 5.0
 
 
@@ -25,3 +34,8 @@ def degraded(view: View, now: float, *, seen_unknown: bool = False) -> tuple[Rea
     if seen_unknown:
         reasons.append("SEEN_UNAVAILABLE")
     return tuple(reasons)
+
+
+def shortfalls(finding: Finding) -> tuple[Reason, ...]:
+    """Why the candidates are not what they should be; empty when all is well."""
+    return () if finding.shortfall is None else (finding.shortfall,)

@@ -9,6 +9,8 @@ from nearcast_server.orders import Order, orders_of
 from nearcast_server.tenancy import Tokens, View
 from nearcast_store.counting.protocol import CountRow, CountStore
 from nearcast_store.errors import SchemaError
+from nearcast_store.markets.atlas import NO_MARKETS, Atlas
+from nearcast_store.markets.protocol import MarketStore
 from nearcast_store.policies.protocol import Epoch, PolicyStore, Revision
 from nearcast_store.tenants.protocol import Beat
 from nearcast_telemetry.logs import logger
@@ -22,9 +24,15 @@ class Following:
     """Keeps what was read when a read fails, so that the next one goes on from there."""
 
     def __init__(
-        self, tenant_id: int, policies: PolicyStore, counts: CountStore, clock: Callable[[], float]
+        self,
+        tenant_id: int,
+        policies: PolicyStore,
+        counts: CountStore,
+        clock: Callable[[], float],
+        markets: MarketStore | None = None,
     ) -> None:
         self._tenant_id = tenant_id
+        self._markets = markets
         self._policies = policies
         self._counts = counts
         self._clock = clock
@@ -47,6 +55,7 @@ class Following:
         revision = await self._follow_policy()
         tokens = await self._follow_keys()
         await self._follow_epochs()
+        atlas = await self._follow_markets()
         read_at = self._clock()
         await self._follow_counts()
         return View(
@@ -60,6 +69,7 @@ class Following:
             read_at=read_at,
             beat=beat,
             store_answers=True,
+            atlas=atlas,
         )
 
     def notice(self, view: View) -> Notice:
@@ -105,6 +115,9 @@ class Following:
         for number, epoch in list(self._epochs.items()):
             if number != newest and now - epoch.published_at > EPOCHS_KEPT_S:
                 del self._epochs[number]
+
+    async def _follow_markets(self) -> Atlas:
+        return NO_MARKETS if self._markets is None else await self._markets.atlas(self._tenant_id)
 
     async def _follow_counts(self) -> None:
         """All of them the first time, in parts that leave the loop to others in between."""

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from msgspec import Struct
+
 from nearcast_catalogue.item import ServedItem
 from nearcast_geo.point import Point
 from nearcast_geo.widening import widen
@@ -19,8 +21,7 @@ class Gathered:
     exhausted: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Reach:
+class Reach(Struct, frozen=True):
     """How far to look: first `radius_m`, then the ladder, while fewer than `enough` items are eligible.
 
     A slate that goes on begins on the rung it had reached, `from_m`.

@@ -4,15 +4,16 @@ from nearcast_ledger.sealing import Seal, TokenInvalidError
 from nearcast_server.errors import InvalidRequestError
 from nearcast_server.tenancy import Tenancies
 
-_PURPOSE = b"list"
+ITEMS, MARKETS = b"list", b"markets"
 _MOST_CHARS = 512
 
 
 class ListPages:
-    """Closes and opens the page tokens of ListItems."""
+    """Closes and opens the page tokens of ListItems, or those of ListMarkets."""
 
-    def __init__(self, tenancies: Tenancies) -> None:
+    def __init__(self, tenancies: Tenancies, purpose: bytes = ITEMS) -> None:
         self._tenancies = tenancies
+        self._purpose = purpose
 
     def close(self, tenant_id: int, last_item_id: str, expired_too: bool) -> str:
         """The token that goes on after this item."""
@@ -34,7 +35,7 @@ class ListPages:
         return payload[len(head) :].decode()
 
     def _seal(self, tenant_id: int) -> Seal:
-        return Seal(self._tenancies.view(tenant_id).tokens.keyring, _PURPOSE)
+        return Seal(self._tenancies.view(tenant_id).tokens.keyring, self._purpose)
 
 
 def _head(tenant_id: int, expired_too: bool) -> bytes:

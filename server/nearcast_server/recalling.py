@@ -1,12 +1,13 @@
 """What the person who asks has seen lately, where the query or its surface wants that left out."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from nearcast_ledger.hashing import subject_hash
 from nearcast_server.asking import RecommendQuery
 from nearcast_server.tenancy import View
 from nearcast_store.errors import SeenUnavailableError
-from nearcast_store.seen.protocol import SeenStore
 
 _MS_PER_HOUR = 3_600_000
 
@@ -22,10 +23,20 @@ class Recalled:
 NOTHING = Recalled()
 
 
+class Seen(Protocol):
+    """Where what people have seen is read. Raises SeenUnavailableError."""
+
+    async def seen_since(
+        self, tenant_id: int, subject_hashes: Sequence[bytes], since_ms: int, most: int
+    ) -> frozenset[int]:
+        """Postings shown to a person known by these hashes, of each the last `most`; the last is in use."""
+        ...
+
+
 class Recall:
     """Asks what is kept of a person."""
 
-    def __init__(self, seen: SeenStore) -> None:
+    def __init__(self, seen: Seen) -> None:
         self._seen = seen
 
     async def recall(self, view: View, query: RecommendQuery, now: float) -> Recalled:

@@ -2,12 +2,10 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
-import numpy as np
+import msgspec
 
-from nearcast_bandit.arrays import Floats, Integers
-from nearcast_bandit.scoring import mean_scores, shuffle_order, top_k
-from nearcast_catalogue.eligibility import eligible
 from nearcast_ledger.claims import Claims
 from nearcast_ledger.hashing import subject_hash
 from nearcast_ledger.pagetoken import MAX_SERVED, PageToken
@@ -15,41 +13,75 @@ from nearcast_ledger.person import Person
 from nearcast_server.asking import RecommendQuery
 from nearcast_server.deciding import Decider, Decision
 from nearcast_server.evidence import Beliefs
-from nearcast_server.gathering import Gathered, Reach, gather
-from nearcast_server.orders import Candidates
+from nearcast_server.finding import ByFeed, Finder, Finding, Ranking, Search, Shown, Shuffled
+from nearcast_server.gathering import Reach
+from nearcast_server.locating import asked, market_of
 from nearcast_server.paging import PAGE_LIFETIME_MS, bind
 from nearcast_server.recalling import Recall, Recalled
 from nearcast_server.tenancy import Tenancies, View
-from nearcast_store.index.protocol import GeoIndex, Hit
-
-MARKET = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Placed:
+class Placed(msgspec.Struct, frozen=True, gc=False):
     """One item of a slate."""
 
-    hit: Hit
+    shown: Shown
     rank: int
     score: float
     token: str
     column: int
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Slate:
-    """The answer, and what it rests on."""
+    """The answer, and what it rests on; `market` is the number of the one that was asked from.
+
+    `claims` are what the reward token of the first item says, None for a slate without items.
+    """
 
     view: View
     decision: Decision
-    items: Sequence[Placed]
-    beliefs: Beliefs
-    radius_used_m: float
-    truncated: bool
+    finding: Finding
+    claims: Claims | None
     next_page_token: str
     now: float
-    token: str
     seen_unknown: bool
+    market: int = 0
+
+    @property
+    def radius_used_m(self) -> float:
+        """How far was looked."""
+        return self.finding.radius_used_m
+
+    @property
+    def truncated(self) -> bool:
+        """Whether there was more within reach than one answer may look at."""
+        return self.finding.truncated
+
+    @cached_property
+    def items(self) -> Sequence[Placed]:
+        """The items with their tokens."""
+        if self.claims is None:
+            return []
+        finding, rank = self.finding, self.decision.rank_offset + 1
+        tokens = self.view.tokens.rewards.sign_items(self.claims, finding.postings)
+        return [
+            Placed(shown, rank + column, score, token, column)
+            for column, (shown, score, token) in enumerate(
+                zip(finding.items, finding.scores, tokens, strict=True)
+            )
+        ]
+
+    @property
+    def token(self) -> str:
+        """The token of all of them."""
+        if self.claims is None:
+            return ""
+        return self.view.tokens.rewards.sign_slate(self.claims, self.finding.postings)
+
+    @cached_property
+    def beliefs(self) -> Beliefs:
+        """What the items were scored by, in their order."""
+        return self.finding.beliefs()
 
 
 class Recommender:
@@ -57,13 +89,13 @@ class Recommender:
 
     def __init__(
         self,
-        index: GeoIndex,
+        finder: Finder,
         tenancies: Tenancies,
         clock: Callable[[], float],
         decider: Decider,
         recall: Recall,
     ) -> None:
-        self._index = index
+        self._finder = finder
         self._tenancies = tenancies
         self._clock = clock
         self._decider = decider
@@ -73,115 +105,79 @@ class Recommender:
         """One slate, or one more page of it."""
         view = self._tenancies.view(tenant_id)
         now = self._clock()
-        decision = self._decider.decide(view, query, now)
+        decision, market = self._decider.decide(view, query, now), market_of(view, query.area)
         recalled = await self._recall.recall(view, query, now)
-        gathered = await self._gather(view, query, decision, recalled, now)
-        candidates = Candidates.of(
-            gathered.hits, view.evidence.beliefs([h.served.posting for h in gathered.hits])
-        )
-        order, scores = _ordered(view, decision, candidates)
-        items, token = _placed(view, decision, query.person, candidates, order, scores)
+        finding = await self._finder.find(_search(view, query, decision, recalled, now))
         return Slate(
             view,
             decision,
-            items,
-            candidates.beliefs,
-            gathered.radius_used_m,
-            gathered.truncated,
-            _next_page(view, decision, query, gathered, items, now),
+            finding,
+            _claims(view, decision, query.person, finding, market),
+            _next_page(view, decision, query, finding, now),
             now,
-            token,
             recalled.unknown,
-        )
-
-    async def _gather(
-        self, view: View, query: RecommendQuery, decision: Decision, recalled: Recalled, now: float
-    ) -> Gathered:
-        policy = view.revision.policy
-        reach = Reach(
-            decision.radius_m,
-            decision.from_m,
-            policy.radius.max_m,
-            policy.radius.widen_factors,
-            decision.limit,
-            policy.slate.max_candidates,
-        )
-        may = eligible(query.area.filter, now)
-        left_out = recalled.postings.union(decision.served)
-        return await gather(
-            self._index,
-            view.tenant_id,
-            query.area.center,
-            reach,
-            (lambda item: item.posting not in left_out and may(item)) if left_out else may,
+            market,
         )
 
 
-def _ordered(view: View, decision: Decision, candidates: Candidates) -> tuple[Integers, Floats]:
-    """Indices of the slate's items, best first, and every candidate's score."""
-    if not candidates.hits:
-        return np.empty(0, np.int64), np.empty(0)
+def _search(view: View, query: RecommendQuery, decision: Decision, recalled: Recalled, now: float) -> Search:
+    policy = view.revision.policy
+    reach = Reach(
+        decision.radius_m,
+        decision.from_m,
+        policy.radius.max_m,
+        policy.radius.widen_factors,
+        decision.limit,
+        policy.slate.max_candidates,
+    )
     limit = min(decision.limit, MAX_SERVED - len(decision.served))
-    if decision.choice.explore:
-        return _shuffled(view, decision, candidates, limit)
-    scores = view.orders[decision.choice.feed].scores(candidates, decision.seed)
-    return top_k(scores, candidates.postings, limit), scores
+    return Search(
+        view,
+        query.area.center,
+        reach,
+        asked(view, query.area),
+        _ranking(view, decision, limit),
+        limit,
+        now,
+        recalled.postings.union(decision.served),
+    )
 
 
-def _shuffled(view: View, decision: Decision, candidates: Candidates, limit: int) -> tuple[Integers, Floats]:
-    """A uniform shuffle of the best by posterior mean; the pool shrinks by what pages served before."""
-    beliefs, pool_size = candidates.beliefs, view.revision.policy.exploration.pool_size
-    means = mean_scores(beliefs.weights, beliefs.a, beliefs.b)
-    pool = top_k(means, candidates.postings, max(pool_size - len(decision.served), limit))
-    return pool[shuffle_order(decision.seed, candidates.postings[pool])][:limit], means
+def _ranking(view: View, decision: Decision, limit: int) -> Ranking:
+    """The pool of a shuffle shrinks by what pages served before."""
+    if not decision.choice.explore:
+        return ByFeed(decision.choice.feed, decision.seed)
+    pool_size = view.revision.policy.exploration.pool_size
+    return Shuffled(max(pool_size - len(decision.served), limit), decision.seed)
 
 
-def _placed(
-    view: View, decision: Decision, person: Person, candidates: Candidates, order: Integers, scores: Floats
-) -> tuple[list[Placed], str]:
-    """The items with their tokens, and the token of all of them."""
-    subject = subject_hash(view.tokens.salt, person.user_id, person.anonymous_id)
-    rewards, placed, first = view.tokens.rewards, [], None
-    for rank, column in enumerate(order.tolist(), start=decision.rank_offset + 1):
-        hit = candidates.hits[column]
-        claims = _claims(view, decision, subject, hit.served.posting, rank)
-        first = first or claims
-        placed.append(Placed(hit, rank, float(scores[column]), rewards.sign(claims), column))
-    if first is None:
-        return [], ""
-    return placed, rewards.sign_slate(first, [one.hit.served.posting for one in placed])
-
-
-def _claims(view: View, decision: Decision, subject: bytes, posting: int, rank: int) -> Claims:
+def _claims(view: View, decision: Decision, person: Person, finding: Finding, market: int) -> Claims | None:
+    """What the token of the first item says."""
+    if not finding.postings:
+        return None
     choice = decision.choice
     return Claims(
         tenant_id=view.tenant_id,
         request_id=decision.request_id,
-        posting=posting,
-        position=rank,
+        posting=finding.postings[0],
+        position=decision.rank_offset + 1,
         feed=choice.number,
         feed_propensity=choice.propensity,
         scenario=decision.scenario,
-        market=MARKET,
+        market=market,
         policy_revision=view.revision.number,
         policy_epoch=choice.epoch,
         explore=choice.explore,
-        subject_hash=subject,
+        subject_hash=subject_hash(view.tokens.salt, person.user_id, person.anonymous_id),
         session_hash=decision.visit.session[:8],
     )
 
 
-def _next_page(
-    view: View,
-    decision: Decision,
-    query: RecommendQuery,
-    gathered: Gathered,
-    items: Sequence[Placed],
-    now: float,
-) -> str:
+def _next_page(view: View, decision: Decision, query: RecommendQuery, finding: Finding, now: float) -> str:
     """Empty when nothing is left to show, or when a slate has reached its greatest length."""
-    served = decision.served + tuple(item.hit.served.posting for item in items)
-    left = len(gathered.hits) > len(items) or not gathered.exhausted
+    postings = finding.postings
+    served = (*decision.served, *postings)
+    left = finding.eligible > len(postings) or not finding.exhausted
     if not left or len(served) >= MAX_SERVED:
         return ""
     choice = decision.choice
@@ -197,8 +193,8 @@ def _next_page(
             policy_revision=view.revision.number,
             policy_epoch=choice.epoch,
             session=decision.visit.session,
-            radius_used_m=gathered.radius_used_m,
-            rank_offset=decision.rank_offset + len(items),
+            radius_used_m=finding.radius_used_m,
+            rank_offset=decision.rank_offset + len(postings),
             served=served,
         )
     )

@@ -9,6 +9,7 @@ from nearcast_server.noticeboard import Noticeboard
 from nearcast_server.tenancy import Tenancies
 from nearcast_store.counting.protocol import CountStore
 from nearcast_store.errors import StoreUnavailableError
+from nearcast_store.markets.protocol import MarketStore
 from nearcast_store.policies.protocol import PolicyStore
 from nearcast_store.tenants.protocol import Beat, TenantStore
 from nearcast_telemetry.logs import logger
@@ -29,7 +30,9 @@ class Refresher:
         counts: CountStore,
         board: Noticeboard,
         clock: Callable[[], float],
+        markets: MarketStore | None = None,
     ) -> None:
+        self._markets = markets
         self._tenancies = tenancies
         self._tenants = tenants
         self._policies = policies
@@ -103,7 +106,7 @@ class Refresher:
         following = self._followed.get(tenant_id)
         if following is None:
             following = self._followed[tenant_id] = Following(
-                tenant_id, self._policies, self._counts, self._clock
+                tenant_id, self._policies, self._counts, self._clock, self._markets
             )
         try:
             view = await following.view(beat)

@@ -6,7 +6,7 @@ from itertools import islice
 
 from nearcast_ledger.kinds import position_bucket
 from nearcast_ledger.pagetoken import MAX_SERVED
-from nearcast_server.recommending import MARKET, Slate
+from nearcast_server.recommending import Slate
 from nearcast_store.errors import StoreError
 from nearcast_store.served.protocol import ServedKey, ServedStore
 from nearcast_telemetry.logs import logger
@@ -21,8 +21,8 @@ _BUCKETS = [position_bucket(rank) for rank in range(MAX_SERVED + 1)]
 
 log = logger("gateway")
 
-_Group = tuple[int, int, int, bool]
-"""Tenant, hour, feed, explore: what all items of an answer share."""
+_Group = tuple[int, int, int, int, bool]
+"""Tenant, market, hour, feed, explore: what all items of an answer share."""
 
 
 class ServedTally:
@@ -40,20 +40,20 @@ class ServedTally:
 
     def note(self, slate: Slate) -> None:
         """These items are being served."""
-        if not slate.items:
+        postings = slate.finding.postings
+        if not postings:
             return
         if self._kept >= MOST_KEPT:
-            self._metrics.add(SERVER_SERVED_DROPPED, len(slate.items))
+            self._metrics.add(SERVER_SERVED_DROPPED, len(postings))
             return
         choice = slate.decision.choice
         hour = int(slate.now // _SECONDS_PER_HOUR)
-        group = (slate.view.tenant_id, hour, choice.number, choice.explore)
+        group = (slate.view.tenant_id, slate.market, hour, choice.number, choice.explore)
         counts = self._groups.get(group)
         if counts is None:
             counts = self._groups[group] = Counter()
         before = len(counts)
-        postings = [placed.hit.served.posting for placed in slate.items]
-        counts.update(zip(postings, _BUCKETS[slate.items[0].rank :], strict=False))
+        counts.update(zip(postings, _BUCKETS[slate.decision.rank_offset + 1 :], strict=False))
         self._kept += len(counts) - before
 
     async def run(self, every_s: float, stop: asyncio.Event) -> None:
@@ -86,15 +86,15 @@ class ServedTally:
 
     def _some(self) -> dict[ServedKey, int]:
         part: dict[ServedKey, int] = {}
-        for (tenant_id, hour, feed, explore), counts in self._groups.items():
+        for (tenant_id, market, hour, feed, explore), counts in self._groups.items():
             for (posting, place), count in islice(counts.items(), WRITTEN_AT_ONCE - len(part)):
-                part[ServedKey(tenant_id, posting, MARKET, hour, place, feed, explore)] = count
+                part[ServedKey(tenant_id, posting, market, hour, place, feed, explore)] = count
         return part
 
     def _forget(self, part: dict[ServedKey, int]) -> None:
         """What was noted while it was being written stays."""
         for key, count in part.items():
-            group = (key.tenant_id, key.bucket, key.feed, key.explore)
+            group = (key.tenant_id, key.market, key.bucket, key.feed, key.explore)
             place = (key.posting, key.position_bucket)
             counts = self._groups[group]
             counts[place] -= count

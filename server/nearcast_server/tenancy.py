@@ -11,6 +11,7 @@ from nearcast_ledger.sessiontoken import SessionTokens
 from nearcast_server.errors import UnavailableError
 from nearcast_server.evidence import Evidence
 from nearcast_server.orders import Order
+from nearcast_store.markets.atlas import NO_MARKETS, Atlas
 from nearcast_store.policies.protocol import Epoch, Revision
 from nearcast_store.tenants.protocol import Beat
 
@@ -56,6 +57,7 @@ class View:
     read_at: float
     beat: Beat | None
     store_answers: bool
+    atlas: Atlas = NO_MARKETS
 
     @property
     def stats_at(self) -> float:

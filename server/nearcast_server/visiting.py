@@ -1,20 +1,20 @@
 """Which visit a request belongs to, and which policy epoch that visit keeps."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from hashlib import blake2b
+
+from msgspec import Struct
 
 from nearcast_ledger.sealing import TokenInvalidError
 from nearcast_ledger.sessiontoken import SessionToken
-from nearcast_server.choosing import published_shares
+from nearcast_server.choosing import Lineup
 from nearcast_server.tenancy import View
 from nearcast_store.policies.protocol import Epoch
 
 SESSION_BYTES = 16
 
 
-@dataclass(frozen=True, slots=True)
-class Visit:
+class Visit(Struct, frozen=True):
     """`session` names the visit in hashes and seeds; the caller's own id is never used as it is."""
 
     session: bytes
@@ -26,7 +26,7 @@ def resolve_visit(
     view: View,
     session_id: str,
     session_token: str,
-    feeds: Sequence[str],
+    lineup: Lineup,
     now_ms: int,
     random_bytes: Callable[[int], bytes],
 ) -> Visit:
@@ -37,7 +37,7 @@ def resolve_visit(
     held = _held(view, session_token, now_ms)
     session = held.session if held else _new_session(view, session_id, random_bytes)
     epoch = view.epochs.get(held.policy_epoch) if held else None
-    if epoch is None or published_shares(view.revision, epoch, feeds) is None:
+    if epoch is None or lineup.published(epoch) is None:
         epoch = view.latest_epoch
     number = epoch.number if epoch else 0
     if held and held.policy_epoch == number:

@@ -1,12 +1,15 @@
 """CatalogService on the wire."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 
 from nearcast.v1 import catalog_pb2, item_pb2
-from nearcast_server.cataloguing import MOST_ITEMS, Cataloguer, Entry, EntryResult
+from nearcast_server.bordering import MOST_AT_ONCE, MarketKeeper
+from nearcast_server.cataloguing import CHECKED_AT_ONCE, MOST_ITEMS, Cataloguer, Entry, EntryResult
 from nearcast_server.errors import InvalidRequestError
 from nearcast_server.listpages import ListPages
 from nearcast_server.rpc.items import stored_painter, to_item
+from nearcast_server.rpc.markets import fitting_markets, to_entry, to_results
 from nearcast_server.rpc.outcomes import to_outcome
 from nearcast_server.rpc.queries import MOST_TOKEN_CHARS, check_batch
 from nearcast_store.catalog.protocol import ItemPage, StoredItem
@@ -17,18 +20,26 @@ MOST_PAGE_BYTES = 3 * 1024 * 1024
 
 
 class CatalogService:
-    """What can be shown."""
+    """What can be shown, and the markets it lies in."""
 
-    def __init__(self, cataloguer: Cataloguer, pages: ListPages) -> None:
+    def __init__(
+        self, cataloguer: Cataloguer, markets: MarketKeeper, pages: ListPages, market_pages: ListPages
+    ) -> None:
         self._cataloguer = cataloguer
+        self._markets = markets
         self._pages = pages
+        self._market_pages = market_pages
 
     async def UpsertItems(
         self, caller: Caller, request: catalog_pb2.UpsertItemsRequest
     ) -> catalog_pb2.UpsertItemsResponse:
         """Create or replace items, each by itself."""
         check_batch("items", len(request.items), MOST_ITEMS)
-        results = await self._cataloguer.upsert(caller.tenant_id, [_entry(item) for item in request.items])
+        entries: list[Entry] = []
+        for start in range(0, len(request.items), CHECKED_AT_ONCE):
+            entries += [_entry(item) for item in request.items[start : start + CHECKED_AT_ONCE]]
+            await asyncio.sleep(0)
+        results = await self._cataloguer.upsert(caller.tenant_id, entries)
         return catalog_pb2.UpsertItemsResponse(results=_results(results))
 
     async def DeleteItems(
@@ -55,10 +66,7 @@ class CatalogService:
     ) -> catalog_pb2.ListItemsResponse:
         """Items in the order of their ids."""
         paint = stored_painter(request.read_mask)
-        token = request.page_token
-        if len(token) > MOST_TOKEN_CHARS:
-            raise InvalidRequestError.of("page_token", "PAGE_TOKEN_INVALID", "is no token of this server")
-        after = self._pages.open(caller.tenant_id, token, request.show_expired) if token else ""
+        after = _opened(self._pages, caller.tenant_id, request.page_token, request.show_expired)
         page = await self._cataloguer.page(
             caller.tenant_id, after, request.page_size, expired_too=request.show_expired
         )
@@ -67,6 +75,41 @@ class CatalogService:
         if last_item_id is not None:
             more = self._pages.close(caller.tenant_id, last_item_id, request.show_expired)
         return catalog_pb2.ListItemsResponse(items=items, next_page_token=more)
+
+    async def UpsertMarkets(
+        self, caller: Caller, request: catalog_pb2.UpsertMarketsRequest
+    ) -> catalog_pb2.UpsertMarketsResponse:
+        """Create or replace markets, each by itself."""
+        check_batch("markets", len(request.markets), MOST_AT_ONCE)
+        results = await self._markets.upsert(caller.tenant_id, [to_entry(each) for each in request.markets])
+        return catalog_pb2.UpsertMarketsResponse(results=to_results(results))
+
+    async def DeleteMarkets(
+        self, caller: Caller, request: catalog_pb2.DeleteMarketsRequest
+    ) -> catalog_pb2.DeleteMarketsResponse:
+        """Delete markets by id, each by itself."""
+        check_batch("market_ids", len(request.market_ids), MOST_AT_ONCE)
+        results = await self._markets.delete(
+            caller.tenant_id, list(request.market_ids), allow_missing=request.allow_missing
+        )
+        return catalog_pb2.DeleteMarketsResponse(results=to_results(results))
+
+    async def ListMarkets(
+        self, caller: Caller, request: catalog_pb2.ListMarketsRequest
+    ) -> catalog_pb2.ListMarketsResponse:
+        """Markets in the order of their ids."""
+        tenant_id, pages, detail = caller.tenant_id, self._market_pages, request.show_geometry
+        after = _opened(pages, tenant_id, request.page_token, detail)
+        page = await self._markets.page(tenant_id, after, request.page_size, with_geometry=detail)
+        markets, last = fitting_markets(page, MOST_PAGE_BYTES)
+        more = "" if last is None else pages.close(tenant_id, last, detail)
+        return catalog_pb2.ListMarketsResponse(markets=markets, next_page_token=more)
+
+
+def _opened(pages: ListPages, tenant_id: int, token: str, detail: bool) -> str:
+    if len(token) > MOST_TOKEN_CHARS:
+        raise InvalidRequestError.of("page_token", "PAGE_TOKEN_INVALID", "is no token of this server")
+    return pages.open(tenant_id, token, detail) if token else ""
 
 
 def _fitting(

@@ -25,13 +25,14 @@ from nearcast_server.errors import (
     TooLateError,
     UnavailableError,
 )
+from nearcast_server.rpc.overtime import Overtime
 from nearcast_server.rpc.status import CODES, from_store, to_status
 from nearcast_store.errors import StoreError
 from nearcast_store.tenants.protocol import Caller, Role
 from nearcast_telemetry.logs import logger
 from nearcast_telemetry.metrics import SERVER_CALL_SECONDS, SERVER_INCIDENTS, Metrics
 
-Handle = Callable[[Caller, Any], Awaitable[Message]]
+Handle = Callable[[Caller, Any], Awaitable[Message | bytes]]
 MOST_MESSAGE_BYTES = 1 << 20
 log = logger("gateway")
 
@@ -112,6 +113,7 @@ class Endpoint:
         self._in_flight = in_flight
         self._metrics = metrics
         self._most_bytes = most_bytes
+        self._overtime = Overtime()
 
     async def call(self, _requests: Any, context: Any) -> bytes:
         """Answer one call."""
@@ -122,14 +124,15 @@ class Endpoint:
         started = perf_counter()
         code = "OK"
         try:
-            async with asyncio.timeout(self._deadlines.of(context.time_remaining())):
-                return await self._answer(context)
+            most_s = self._deadlines.of(context.time_remaining())
+            return await self._overtime.bound(self._answer(context), most_s)
         except GoneError:
             code = "CANCELLED"
             return b""
         except asyncio.CancelledError:
             code = "CANCELLED"
-            if context.cancelled():
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
                 raise
             # An inner cancellation that escapes would leave the caller without any status.
             return await abort(context, stopping())
@@ -152,7 +155,8 @@ class Endpoint:
         except (grpc.aio.InternalError, grpc.aio.UsageError) as error:
             raise GoneError from error
         request = parsed(raw, self._method.request_type, self._most_bytes)
-        return (await self._method.handle(caller, request)).SerializeToString()
+        answer = await self._method.handle(caller, request)
+        return answer if isinstance(answer, bytes) else answer.SerializeToString()
 
 
 def parsed(raw: Any, request_type: type[Message], most_bytes: int) -> Message:

@@ -1,6 +1,7 @@
 """Items between the wire and plain values."""
 
 from collections.abc import Callable, Iterable
+from hashlib import blake2b
 
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -17,6 +18,8 @@ from nearcast_catalogue.checking import (
 from nearcast_catalogue.hours import OpeningInterval, WeeklyHours
 from nearcast_catalogue.item import Item, Place, ServedItem, Tag
 from nearcast_catalogue.posting import ItemId
+from nearcast_geo.area import Area
+from nearcast_geo.geojson import SMALL_LIMITS, AreaError, read_area, reason_of
 from nearcast_geo.point import Point, PointError, normalise
 from nearcast_server.errors import InvalidRequestError
 from nearcast_store.catalog.protocol import StoredItem
@@ -28,6 +31,14 @@ def to_point(field: str, message: location_pb2.LatLng) -> Point:
         return normalise(message.latitude, message.longitude)
     except PointError as error:
         raise InvalidRequestError([Violation(f"{field}.{error.field}", error.reason, str(error))]) from None
+
+
+def to_area(field: str, geometry: str) -> Area:
+    """The area of a GeoJSON text; InvalidRequestError says what is wrong with it."""
+    try:
+        return read_area(geometry, SMALL_LIMITS)
+    except AreaError as error:
+        raise InvalidRequestError([Violation(field, reason_of(error), str(error))]) from None
 
 
 def to_seconds(field: str, stamp: Timestamp, reason: str = "TIME_RANGE") -> float:
@@ -43,6 +54,8 @@ def to_seconds(field: str, stamp: Timestamp, reason: str = "TIME_RANGE") -> floa
 def to_item(message: item_pb2.Item) -> Item:
     """The item as a plain value; what its form alone cannot be is refused here, the rest by the rule."""
     _check_lengths(message)
+    if message.reach_area:
+        to_area("reach_area", message.reach_area)
     return Item(
         item_id=ItemId(message.item_id),
         places=tuple(
@@ -64,6 +77,7 @@ def to_item(message: item_pb2.Item) -> Item:
         hours=_to_hours(message.hours) if message.HasField("hours") else None,
         version=message.version,
         etag=message.etag[:128],
+        reach_area=message.reach_area,
     )
 
 
@@ -87,25 +101,38 @@ def _to_hours(message: item_pb2.WeeklyHours) -> WeeklyHours:
     )
 
 
-Paint = Callable[[ServedItem], item_pb2.Item]
+# What the bytes of a display message are: kept ones are of use only to whoever makes the same.
+DISPLAY_FORMAT = f"1-{blake2b(item_pb2.DESCRIPTOR.serialized_pb, digest_size=6).hexdigest()}"
+
+Mask = frozenset[str] | None
+"""The fields of Item to tell; None for all."""
 
 
-def painter(mask: FieldMask) -> Paint:
-    """Builds the display fields a read mask asks for; READ_MASK_INVALID for what Item does not have."""
-    wanted = _wanted(mask.paths)
-
-    def paint(served: ServedItem) -> item_pb2.Item:
-        message = to_message(served)
-        if wanted is not None:
-            for field, _ in message.ListFields():
-                if field.name not in wanted:
-                    message.ClearField(field.name)
-        return message
-
-    return paint
+def to_mask(mask: FieldMask) -> Mask:
+    """What a read mask asks for; READ_MASK_INVALID for what Item does not have."""
+    return _wanted(mask.paths) if mask.paths else None
 
 
-def _wanted(paths: Iterable[str]) -> frozenset[str] | None:
+def painted(display: ServedItem | bytes, mask: Mask) -> bytes:
+    """The bytes of an Item with these fields, of an item or of the bytes of the whole."""
+    if isinstance(display, bytes):
+        if mask is None:
+            return display
+        message = item_pb2.Item.FromString(display)
+    else:
+        message = to_message(display)
+    return _cut(message, mask).SerializeToString()
+
+
+def _cut(message: item_pb2.Item, mask: Mask) -> item_pb2.Item:
+    if mask is not None:
+        for field, _ in message.ListFields():
+            if field.name not in mask:
+                message.ClearField(field.name)
+    return message
+
+
+def _wanted(paths: Iterable[str]) -> Mask:
     wanted = frozenset(paths)
     if not wanted or "*" in wanted:
         return None
@@ -132,6 +159,7 @@ def to_message(served: ServedItem) -> item_pb2.Item:
         version=served.version,
         etag=item.etag,
         posting=served.posting,
+        reach_area=item.reach_area,
         created_at=to_stamp(served.born_at),
     )
     if item.reach_m is not None:
@@ -152,11 +180,11 @@ def to_message(served: ServedItem) -> item_pb2.Item:
 
 
 def stored_painter(mask: FieldMask) -> Callable[[StoredItem], item_pb2.Item]:
-    """As `painter`, with the time of the last change."""
-    wanted, paint = _wanted(mask.paths), painter(mask)
+    """Builds what a read mask asks for, the time of the last change included."""
+    wanted = to_mask(mask)
 
     def paint_stored(stored: StoredItem) -> item_pb2.Item:
-        message = paint(stored.served)
+        message = _cut(to_message(stored.served), wanted)
         if wanted is None or "updated_at" in wanted:
             message.updated_at.CopyFrom(to_stamp(stored.updated_at))
         return message

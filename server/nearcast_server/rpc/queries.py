@@ -1,19 +1,24 @@
 """Queries and people, from the wire to plain values; limits are checked before elements are looked at."""
 
-from copy import deepcopy
+from functools import lru_cache
 
 from google.protobuf.internal.containers import RepeatedScalarFieldContainer
+from google.protobuf.message import Message
 
 from nearcast.v1 import person_pb2, recommend_pb2
 from nearcast_catalogue.checking import check_id
 from nearcast_catalogue.echo import printable
-from nearcast_catalogue.eligibility import Filter
+from nearcast_catalogue.eligibility import Filter, Region
 from nearcast_ledger.person import Person
 from nearcast_server.asking import Area, NearbyQuery, RecommendQuery
 from nearcast_server.errors import InvalidRequestError
-from nearcast_server.rpc.items import to_point
+from nearcast_server.rpc.items import to_area, to_point
 
-_MAY_DIFFER = ("page_token", "read_mask", "session_token", "explain")
+# Beside the read mask.
+_MAY_DIFFER: dict[type[Message], tuple[str, ...]] = {
+    recommend_pb2.NearbyRequest: ("page_token",),
+    recommend_pb2.RecommendRequest: ("page_token", "session_token", "explain"),
+}
 MOST_NAMES = 64
 MOST_NAME_CHARS = 64
 MOST_EXCLUDED = 1000
@@ -40,13 +45,16 @@ def to_recommend(request: recommend_pb2.RecommendRequest) -> RecommendQuery:
     )
 
 
-def canonical(request: recommend_pb2.NearbyRequest | recommend_pb2.RecommendRequest) -> bytes:
+def canonical(request: Message) -> bytes:
     """The request without what may differ between its pages."""
-    copy = deepcopy(request)
-    for field in _MAY_DIFFER:
-        if field in copy.DESCRIPTOR.fields_by_name:
-            copy.ClearField(field)
-    return copy.SerializeToString(deterministic=True)
+    names = _MAY_DIFFER[type(request)]
+    if any(getattr(request, name) for name in names) or request.HasField("read_mask"):
+        copy = type(request)()
+        copy.CopyFrom(request)
+        for name in (*names, "read_mask"):
+            copy.ClearField(name)
+        request = copy
+    return request.SerializeToString(deterministic=True)
 
 
 def to_person(field: str, message: person_pb2.Person) -> Person:
@@ -68,7 +76,8 @@ def _area(request: recommend_pb2.NearbyRequest | recommend_pb2.RecommendRequest)
         )
     center = to_point("location", request.location)
     radius_m = request.radius_m if request.HasField("radius_m") else None
-    return Area(center, radius_m, request.limit, _filter(request.filter))
+    market = _short("filter.market", request.filter.market)
+    return Area(center, radius_m, request.limit, _filter(request.filter), market)
 
 
 def _filter(message: recommend_pb2.Filter) -> Filter:
@@ -80,7 +89,14 @@ def _filter(message: recommend_pb2.Filter) -> Filter:
         tags_none=_names("filter.tags_none", message.tags_none),
         categories=_names("filter.categories", message.categories),
         exclude_item_ids=_ids("filter.exclude_item_ids", message.exclude_item_ids),
+        region=_region(message.polygon) if message.polygon else None,
     )
+
+
+@lru_cache(maxsize=128)
+def _region(geometry: str) -> Region:
+    """The same polygon is asked for again and again: it is read once, and prepared once."""
+    return to_area("filter.polygon", geometry)
 
 
 def _names(field: str, values: RepeatedScalarFieldContainer[str]) -> frozenset[str]:

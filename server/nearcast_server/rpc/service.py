@@ -39,6 +39,9 @@ def methods(services: Services) -> dict[str, list[Method | StreamMethod]]:
             _method(catalog_pb2.DeleteItemsRequest, BACKENDS, catalog.DeleteItems),
             _method(catalog_pb2.GetItemRequest, BACKENDS, catalog.GetItem),
             _method(catalog_pb2.ListItemsRequest, BACKENDS, catalog.ListItems),
+            _method(catalog_pb2.UpsertMarketsRequest, BACKENDS, catalog.UpsertMarkets),
+            _method(catalog_pb2.DeleteMarketsRequest, BACKENDS, catalog.DeleteMarkets),
+            _method(catalog_pb2.ListMarketsRequest, BACKENDS, catalog.ListMarkets),
         ],
         _name(recommend_pb2, "RecommendService"): [
             _method(recommend_pb2.NearbyRequest, EVERYONE, recommend.Nearby),

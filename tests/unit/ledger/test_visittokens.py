@@ -1,9 +1,9 @@
 """Session tokens, page tokens and cursors: whose, for which query, and for how long."""
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from nearcast_ledger.keyring import Keyring, SigningKey
 from nearcast_ledger.nearbycursor import NearbyCursor, NearbyCursors

@@ -24,6 +24,7 @@ from nearcast_server.listing import Lister
 from nearcast_server.orders import orders_of
 from nearcast_server.recalling import Recall
 from nearcast_server.recommending import Recommender, Slate
+from nearcast_server.searching import IndexFinder
 from nearcast_server.tenancy import Tenancies, Tokens, View
 from nearcast_store.counting.protocol import CountRow
 from nearcast_store.index.memory import MemoryGeoIndex
@@ -131,7 +132,7 @@ def make_query(area: Area | None = None, **changed: object) -> RecommendQuery:
         explain=False,
         canonical=b"query",
     )
-    return replace(query, **changed)  # type: ignore[arg-type]
+    return msgspec.structs.replace(query, **changed)
 
 
 def make_nearby(area: Area | None = None, page_token: str = "", canonical: bytes = b"query") -> NearbyQuery:
@@ -152,14 +153,15 @@ class Scene:
     def __post_init__(self) -> None:
         self.tenancies.publish(self.view)
         self.request_ids = RequestIds(lambda: int(self.now * 1000), self.random.randbytes)
+        finder = IndexFinder(self.index)
         self.recommender = Recommender(
-            self.index,
+            finder,
             self.tenancies,
             lambda: self.now,
             Decider(self.request_ids, self.random.randbytes),
             Recall(self.seen),
         )
-        self.lister = Lister(self.index, self.tenancies, lambda: self.now)
+        self.lister = Lister(finder, self.tenancies, lambda: self.now)
 
     def show(self, view: View) -> None:
         """Replace the tenant's view, as the refresher does."""
@@ -184,7 +186,7 @@ def town(
 
 
 def ids_of(slate: Slate) -> list[str]:
-    return [placed.hit.served.item.item_id for placed in slate.items]
+    return [placed.shown.item_id for placed in slate.items]
 
 
 def tagged(*names: str) -> tuple[Tag, ...]:

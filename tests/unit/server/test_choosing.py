@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 
 from nearcast_config.policy import Exploration, Feed, Scenario
-from nearcast_server.choosing import choose_feed, eligible_feeds, explores
+from nearcast_server.choosing import Lineup, choose_feed, eligible_feeds, explores
 from tests.unit.server.scene import (
     Scene,
     make_area,
@@ -17,6 +17,7 @@ from tests.unit.server.scene import (
     make_query,
     make_revision,
     make_view,
+    only_feed,
     town,
     with_epochs,
 )
@@ -31,9 +32,9 @@ def sessions(count: int) -> list[bytes]:
 
 def test_a_session_keeps_its_feed_within_an_epoch() -> None:
     view = make_view()
-    epoch = make_epoch(view, 3, SHARES)
+    epoch, lineup = make_epoch(view, 3, SHARES), Lineup(view.revision, list(view.orders))
     for session in sessions(50):
-        chosen = {choose_feed(view.revision, epoch, list(view.orders), session, SALT) for _ in range(3)}
+        chosen = {choose_feed(lineup, epoch, session, SALT) for _ in range(3)}
         assert len(chosen) == 1
 
 
@@ -44,7 +45,7 @@ def test_sessions_get_feeds_by_the_published_shares_and_are_told_them() -> None:
     feeds = list(view.orders)
     given: Counter[str] = Counter()
     for session in sessions(count):
-        choice = choose_feed(view.revision, epoch, feeds, session, SALT)
+        choice = choose_feed(Lineup(view.revision, feeds), epoch, session, SALT)
         given[choice.feed] += 1
         assert choice.propensity == pytest.approx(SHARES[feeds.index(choice.feed)])
         assert choice.epoch == 3
@@ -56,9 +57,9 @@ def test_sessions_get_feeds_by_the_published_shares_and_are_told_them() -> None:
 def test_an_epoch_moves_sessions() -> None:
     view = make_view()
     one, two = (make_epoch(view, number, (0.25, 0.25, 0.25, 0.25)) for number in (1, 2))
+    lineup = Lineup(view.revision, list(view.orders))
     moved = sum(
-        choose_feed(view.revision, one, list(view.orders), session, SALT).feed
-        != choose_feed(view.revision, two, list(view.orders), session, SALT).feed
+        choose_feed(lineup, one, session, SALT).feed != choose_feed(lineup, two, session, SALT).feed
         for session in sessions(400)
     )
     assert moved > 200
@@ -67,7 +68,7 @@ def test_an_epoch_moves_sessions() -> None:
 def test_before_the_first_epoch_the_prior_decides_and_epoch_is_zero() -> None:
     revision = make_revision()
     feeds = eligible_feeds(revision, Scenario())
-    found = [choose_feed(revision, None, feeds, session, SALT) for session in sessions(2000)]
+    found = [choose_feed(Lineup(revision, feeds), None, session, SALT) for session in sessions(2000)]
     by_feed = {choice.feed: choice.propensity for choice in found}
     assert {choice.epoch for choice in found} == {0}
     assert set(by_feed) == set(feeds)
@@ -77,7 +78,7 @@ def test_before_the_first_epoch_the_prior_decides_and_epoch_is_zero() -> None:
 def test_an_epoch_that_does_not_know_these_feeds_is_passed_over() -> None:
     view = make_view()
     epoch = make_epoch(view, 3, SHARES)
-    choice = choose_feed(view.revision, epoch, ["nearest", "draw"], sessions(1)[0], SALT)
+    choice = choose_feed(Lineup(view.revision, ["nearest", "draw"]), epoch, sessions(1)[0], SALT)
     assert choice.epoch == 0
     assert choice.propensity > 0
 
@@ -131,6 +132,15 @@ async def test_a_session_id_gives_the_same_feed_every_time_within_an_epoch() -> 
     for number in range(20):
         answers = {(await feeds_given(scene, session_id=f"session-{number}"))[:2] for _ in range(3)}
         assert len(answers) == 1
+
+
+async def test_a_policy_with_other_feeds_is_followed_at_once() -> None:
+    scene = town(5, make_view(only_feed("nearest")))
+    for feed in ("nearest", "newest", "nearest"):
+        scene.show(make_view(only_feed(feed)))
+        assert (await feeds_given(scene))[0] == feed
+        scene.show(make_view(make_policy(feeds={feed: Feed("nearest")})))
+        assert (await feeds_given(scene))[0] == feed
 
 
 async def test_a_session_token_keeps_its_epoch_and_feed_while_newer_ones_come() -> None:

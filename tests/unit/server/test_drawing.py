@@ -27,7 +27,7 @@ VISIT = make_query(session_id="visit-1")
 
 
 def scores_of(slate: Slate) -> dict[str, float]:
-    return {placed.hit.served.item.item_id: placed.score for placed in slate.items}
+    return {placed.shown.item_id: placed.score for placed in slate.items}
 
 
 async def test_two_requests_are_two_draws() -> None:
@@ -98,8 +98,8 @@ async def test_the_slate_is_the_best_of_all_scores_in_their_order(feed: str) -> 
     assert len(scores) == 60
     assert scores == sorted(scores, reverse=True)
     assert [placed.rank for placed in everything.items] == list(range(1, 61))
-    assert [(p.hit.served.posting, p.score) for p in best.items] == [
-        (p.hit.served.posting, p.score) for p in everything.items[:10]
+    assert [(p.shown.posting, p.score) for p in best.items] == [
+        (p.shown.posting, p.score) for p in everything.items[:10]
     ]
 
 
@@ -110,7 +110,7 @@ async def test_feeds_order_by_what_they_are_named_for() -> None:
     for feed in ("nearest", "newest", "most_applied"):
         scene = Scene(make_view(only_feed(feed), counts=counts))
         scene.put(make_served(2, 10.0), make_served(3, 20.0), make_served(1, 30.0))
-        first[feed] = [placed.hit.served.posting for placed in (await scene.ask()).items]
+        first[feed] = [placed.shown.posting for placed in (await scene.ask()).items]
     assert first == {"nearest": [2, 3, 1], "newest": [1, 2, 3], "most_applied": [3, 2, 1]}
 
 
@@ -119,7 +119,7 @@ async def test_what_people_do_moves_an_item_up() -> None:
     counts = [make_count(posting, IMPRESSION, 400) for posting in (1, 2)]
     counts += [make_count(1, kind, 60) for kind in (VIEW, SAVE, APPLY)]
     scene = town(2, make_view(only_feed("draw"), counts=counts))
-    firsts = [int((await scene.ask()).items[0].hit.served.posting) for _ in range(200)]
+    firsts = [int((await scene.ask()).items[0].shown.posting) for _ in range(200)]
     assert firsts.count(1) >= 195
 
 
@@ -171,7 +171,7 @@ async def test_the_exploration_floor_shuffles_the_best_and_leaves_the_rest_out()
     for _ in range(200):
         slate = await scene.ask(make_query(make_area(limit=5)))
         if slate.decision.choice.explore:
-            postings = [placed.hit.served.posting for placed in slate.items]
+            postings = [placed.shown.posting for placed in slate.items]
             assert set(postings) <= set(range(1, 11))
             firsts.add(postings[0])
     assert firsts == set(range(1, 11))

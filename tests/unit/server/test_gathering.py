@@ -36,7 +36,7 @@ async def test_a_search_that_widens_equals_one_search_at_the_final_radius(
     assert widened.radius_used_m == radius_m
     at_once = await scene.ask(make_query(make_area(limit=limit, radius_m=radius_m)))
     assert ids_of(widened) == ids_of(at_once)
-    assert [p.hit.distance_m for p in widened.items] == [p.hit.distance_m for p in at_once.items]
+    assert [p.shown.distance_m for p in widened.items] == [p.shown.distance_m for p in at_once.items]
 
 
 async def test_only_eligible_items_count_as_enough() -> None:
@@ -94,7 +94,7 @@ async def test_more_points_than_one_call_may_look_at_is_said() -> None:
     policy = only_feed("nearest", slate=Slate(max_candidates=100))
     slate = await town(150, make_view(policy), float).ask()
     assert slate.truncated
-    assert slate.beliefs.postings.size == 100
+    assert slate.finding.eligible == 100
     assert ids_of(slate)[0] == "item-0001"
 
 

@@ -182,7 +182,7 @@ async def test_a_list_by_distance_continues_behind_the_last_item_shown() -> None
     seen, token = [], ""
     while True:
         listing = await scene.lister.nearby(1, make_nearby(make_area(limit=5), token))
-        seen += [(hit.distance_m, hit.served.item.item_id) for hit in listing.hits]
+        seen += [(shown.distance_m, shown.item_id) for shown in listing.items]
         token = listing.next_page_token
         if not token:
             break
@@ -193,7 +193,7 @@ async def test_a_list_by_distance_continues_behind_the_last_item_shown() -> None
 async def test_a_list_never_looks_farther_than_asked() -> None:
     scene = town(10, make_view(), distance_of=lambda posting: 1000.0 * posting)
     listing = await scene.lister.nearby(1, make_nearby(make_area(radius_m=3500.0)))
-    assert [hit.served.posting for hit in listing.hits] == [1, 2, 3]
+    assert [shown.posting for shown in listing.items] == [1, 2, 3]
     assert listing.radius_m == 3500.0
     assert listing.next_page_token == ""
 

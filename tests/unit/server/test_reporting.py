@@ -40,7 +40,7 @@ class Bureau:
 
     async def act(self, item_id: str, *kinds: int, session: str = "") -> None:
         slate = await self.scene.ask(make_query(session_id=session))
-        token = next(p.token for p in slate.items if p.hit.served.item.item_id == item_id)
+        token = next(p.token for p in slate.items if p.shown.item_id == item_id)
         claims = self.scene.view.tokens.rewards.verify(token, 1)
         events = [AcceptedEvent(kind, Unlearned.LEARNED, claims) for kind in kinds]
         implied = [found for event in events if (found := implied_impression(event))]

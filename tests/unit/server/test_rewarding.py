@@ -43,7 +43,7 @@ async def test_every_claim_of_a_reward_token_says_what_was_decided() -> None:
             assert scene.view.tokens.rewards.verify(placed.token, TENANT) == Claims(
                 tenant_id=TENANT,
                 request_id=decision.request_id,
-                posting=placed.hit.served.posting,
+                posting=placed.shown.posting,
                 position=placed.rank,
                 feed=decision.choice.number,
                 feed_propensity=decision.choice.propensity,

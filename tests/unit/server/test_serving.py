@@ -1,6 +1,7 @@
 """What is served is counted while answering, and written later."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -77,6 +78,20 @@ async def test_each_item_counts_where_it_stood_on_every_page(
     assert shelf.counts[ServedKey(TENANT, 20, 0, HOUR, 20, feed, explore=False)] == 1
     assert shelf.counts[ServedKey(TENANT, 23, 0, HOUR, 25, feed, explore=False)] == 1
     assert sum(shelf.counts.values()) == 31
+
+
+async def test_each_market_that_was_asked_from_is_counted_by_itself(
+    scene: Scene, tally: ServedTally, shelf: Shelf
+) -> None:
+    answer = await slate(scene)
+    for market in (0, 7, 7):
+        tally.note(replace(answer, market=market))
+    await tally.write()
+    feed = scene.view.revision.feeds["nearest"]
+    assert shelf.counts[ServedKey(TENANT, 1, 0, HOUR, 1, feed, explore=False)] == 1
+    assert shelf.counts[ServedKey(TENANT, 1, 7, HOUR, 1, feed, explore=False)] == 2
+    await tally.write()
+    assert shelf.calls == 1
 
 
 async def test_nothing_is_written_while_nothing_is_served(

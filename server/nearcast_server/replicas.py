@@ -1,0 +1,120 @@
+"""What this process has mapped of every tenant's replica, and how that stands."""
+
+import asyncio
+from collections.abc import Callable
+
+from msgspec import Struct
+
+from nearcast_replica.answering import Answerer
+from nearcast_replica.control import Declined, Vitals
+from nearcast_replica.errors import ReplicaError
+from nearcast_replica.files import Files
+from nearcast_replica.reading import Pinned, ReplicaReader
+from nearcast_server.tenancy import Tenancies
+from nearcast_telemetry.logs import logger
+
+# Longer than a scribe that lives is silent.
+_WORD_HOLDS_S = 5.0
+log = logger("gateway")
+
+
+class Standing(Struct, frozen=True):
+    """How a tenant's replica is: `lag_s` behind the index at most, or ahead of one that lost changes.
+
+    `declined` says why there is none by decision.
+    """
+
+    lag_s: float = float("inf")
+    declined: Declined = Declined.NOT
+    index_behind: bool = False
+
+
+NONE = Standing()
+
+
+class Replicas:
+    """Read beside the requests, which never wait for a file. `make_answerer` may take seconds."""
+
+    def __init__(
+        self,
+        files_of: Callable[[int], Files],
+        build: str,
+        tenancies: Tenancies,
+        make_answerer: Callable[[], Answerer],
+        clock: Callable[[], float],
+    ) -> None:
+        self._files_of = files_of
+        self._build = build
+        self._tenancies = tenancies
+        self._make_answerer = make_answerer
+        self._clock = clock
+        self._readers: dict[int, ReplicaReader] = {}
+        self._told: dict[int, str] = {}
+        self.answerer: Answerer | None = None
+
+    async def open(self) -> None:
+        """Load what answers, or make it, and map what is there."""
+        if self.answerer is None:
+            self.answerer = await asyncio.to_thread(self._make_answerer)
+        await self.refresh()
+
+    async def run(self, interval_s: float, stop: asyncio.Event) -> None:
+        """Refresh until told to stop; what was not opened before is now."""
+        await self.open()
+        while not stop.is_set():
+            await self.refresh()
+            try:
+                async with asyncio.timeout(interval_s):
+                    await stop.wait()
+            except TimeoutError:
+                continue
+
+    async def refresh(self) -> None:
+        """Map what is newer than what is mapped, of every tenant that is known."""
+        for view in self._tenancies.known():
+            tenant_id = view.tenant_id
+            reader = self._readers.get(tenant_id)
+            if reader is None:
+                reader = self._readers[tenant_id] = ReplicaReader(self._files_of(tenant_id), self._build)
+            try:
+                await asyncio.to_thread(reader.refresh)
+            except (ReplicaError, OSError) as error:
+                self._note(tenant_id, str(error))
+            else:
+                self._told.pop(tenant_id, None)
+
+    def pin(self, tenant_id: int) -> Pinned | None:
+        """The state to answer one request from."""
+        reader = self._readers.get(tenant_id)
+        return None if reader is None else reader.pin()
+
+    def standing(self, tenant_id: int) -> Standing:
+        """How the tenant's replica is now."""
+        reader = self._readers.get(tenant_id)
+        standing = None if reader is None else reader.standing()
+        if standing is None:
+            return NONE
+        abreast_ms, beat_ms, declined, index_behind = standing
+        now = self._clock()
+        is_told = index_behind and now - beat_ms / 1000 <= _WORD_HOLDS_S
+        return Standing(max(now - abreast_ms / 1000, 0.0), declined, is_told)
+
+    def vitals(self, tenant_id: int) -> Vitals | None:
+        """What the writer tells of itself."""
+        reader = self._readers.get(tenant_id)
+        return None if reader is None else reader.vitals()
+
+    def are_warm(self) -> bool:
+        """Whether there is something to answer from for every tenant."""
+        known = self._tenancies.known()
+        return bool(known) and all(self.pin(view.tenant_id) is not None for view in known)
+
+    def size_bytes(self) -> int:
+        """How much of the host's memory is mapped here."""
+        return sum(reader.size_bytes for reader in self._readers.values())
+
+    def _note(self, tenant_id: int, said: str) -> None:
+        """Say a fault once, until it is another or over."""
+        if self._told.get(tenant_id) != said:
+            self._told[tenant_id] = said
+            log.warning("replica.not_mapped", tenant_id=tenant_id, reason=said)
