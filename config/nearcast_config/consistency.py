@@ -40,6 +40,17 @@ def _gateway_ports_differ(process: ProcessConfig) -> Iterator[SettingProblem]:
         yield SettingProblem("gateway.metrics_port", f"must differ from gateway.grpc_port, got {port} twice")
 
 
+def _recycled_workers_have_others(process: ProcessConfig) -> Iterator[SettingProblem]:
+    gateway = process.gateway
+    for key in ("recycle_after_calls", "recycle_rss_mib"):
+        if getattr(gateway, key) and gateway.workers == 1:
+            yield SettingProblem(
+                f"gateway.{key}",
+                f"needs gateway.workers of 2 or more, got {getattr(gateway, key)} with 1: "
+                "a single process has nobody to take its place",
+            )
+
+
 def _admission_narrows_before_it_closes(process: ProcessConfig) -> Iterator[SettingProblem]:
     admission = process.admission
     for reading, narrow, close in (
@@ -238,6 +249,7 @@ def _something_is_explored(policy: Policy) -> Iterator[SettingProblem]:
 _PROCESS_RULES = (
     _deadlines_are_ordered,
     _gateway_ports_differ,
+    _recycled_workers_have_others,
     _admission_narrows_before_it_closes,
     _source_is_complete,
     _source_kinds_can_be_read,

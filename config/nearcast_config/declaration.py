@@ -15,6 +15,7 @@ _UNITS = {
     "_hours": "hours",
     "_days": "days",
     "_bytes": "bytes",
+    "_mib": "MiB",
 }
 
 

@@ -23,6 +23,33 @@ class Gateway(Struct, frozen=True, forbid_unknown_fields=True):
     metrics_port: Annotated[
         int, Meta(ge=0, le=65535, description="Port of /metrics and /healthz; 0 = any free")
     ] = 9464
+    workers: Annotated[
+        int,
+        Meta(ge=1, le=64, description="Processes that answer on the port; what a limit counts, each counts"),
+    ] = 1
+    recycle_after_calls: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=10**12,
+            description="Calls, up to a tenth less, after which a worker is replaced; 0 = never",
+        ),
+    ] = 0
+    recycle_rss_mib: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=1048576,
+            description="Memory of its own, mapped files apart, at which a worker is replaced; 0 = never",
+        ),
+    ] = 0
+    candidates: Annotated[
+        Literal["auto", "replica", "redis"],
+        Meta(
+            description="Where candidates come from: this host's replica of the index, or Redis where that is"
+            " missing or lags (auto) or cannot be asked at all (replica); or always Redis"
+        ),
+    ] = "auto"
     reflection: Annotated[
         bool, Meta(description="Answer gRPC reflection, so that grpcurl works without protos")
     ] = False
@@ -39,7 +66,8 @@ class Gateway(Struct, frozen=True, forbid_unknown_fields=True):
         float, Meta(gt=0, le=600, description="Longest deadline in seconds a caller can have")
     ] = 30.0
     max_concurrent_calls: Annotated[
-        int, Meta(ge=1, le=100000, description="Calls in flight beyond which RESOURCE_EXHAUSTED is answered")
+        int,
+        Meta(ge=1, le=100000, description="Calls in flight beyond which a worker answers RESOURCE_EXHAUSTED"),
     ] = 1000
     stream_window: Annotated[
         int,
@@ -53,11 +81,11 @@ class Gateway(Struct, frozen=True, forbid_unknown_fields=True):
         Meta(gt=0, le=86400, description="Seconds a stream may live; it ends in the last tenth of them"),
     ] = 600.0
     streams_per_key: Annotated[
-        int, Meta(ge=1, le=100000, description="Streams that may be open with one API key in this process")
+        int, Meta(ge=1, le=100000, description="Streams that may be open with one API key in one worker")
     ] = 100
     watchers_per_key: Annotated[
         int,
-        Meta(ge=1, le=10000, description="WatchStats streams that one API key may hold in this process"),
+        Meta(ge=1, le=10000, description="WatchStats streams that one API key may hold in one worker"),
     ] = 8
     watch_heartbeat_s: Annotated[
         float,
@@ -90,6 +118,15 @@ class Gateway(Struct, frozen=True, forbid_unknown_fields=True):
     served_interval_s: Annotated[
         float, Meta(ge=0.05, le=600, description="Seconds between writes of how often items were served")
     ] = 2.0
+    seen_cache_s: Annotated[
+        float,
+        Meta(
+            ge=0, le=300, description="Seconds for which a worker remembers what a person has seen; 0 = not"
+        ),
+    ] = 5.0
+    seen_cache_mib: Annotated[
+        int, Meta(ge=1, le=16384, description="Memory that it may take for that in each worker")
+    ] = 32
 
 
 class Postgres(Struct, frozen=True, forbid_unknown_fields=True):
@@ -115,6 +152,35 @@ class Redis(Struct, frozen=True, forbid_unknown_fields=True):
         str, Meta(description="The event log's instance; empty = the same as geo_url", extra=SECRET)
     ] = ""
     command_timeout_s: Annotated[float, Meta(gt=0, le=60, description="Seconds a command may take")] = 1.0
+
+
+class Replica(Struct, frozen=True, forbid_unknown_fields=True):
+    """The copy of the index that a host holds in memory, written by one process and read by all gateways."""
+
+    memory_mib: Annotated[
+        int,
+        Meta(
+            ge=16, le=1048576, description="Memory for all tenants; one that does not fit is asked of Redis"
+        ),
+    ] = 2048
+    directory: Annotated[
+        str,
+        Meta(description="Where ids, display messages and snapshots are kept; empty = in the user's cache"),
+    ] = ""
+    max_lag_s: Annotated[
+        float,
+        Meta(gt=0, le=3600, description="Seconds behind the index beyond which Redis is asked instead"),
+    ] = 3.0
+    shadow_share: Annotated[
+        float,
+        Meta(
+            ge=0, le=1, description="Share of requests that are asked of Redis as well, to compare; 0 = none"
+        ),
+    ] = 0.001
+    restate_s: Annotated[
+        float,
+        Meta(gt=0, le=3600, description="Seconds in which all statistics are written anew, as evidence ages"),
+    ] = 60.0
 
 
 class Log(Struct, frozen=True, forbid_unknown_fields=True):
@@ -252,6 +318,7 @@ class ProcessConfig(Struct, frozen=True, forbid_unknown_fields=True):
     gateway: Gateway = field(default_factory=Gateway)
     postgres: Postgres = field(default_factory=Postgres)
     redis: Redis = field(default_factory=Redis)
+    replica: Replica = field(default_factory=Replica)
     log: Log = field(default_factory=Log)
     keeper: Keeper = field(default_factory=Keeper)
     admission: Admission = field(default_factory=Admission)

@@ -2,7 +2,7 @@
 
 import asyncio
 import errno
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Self
@@ -36,6 +36,8 @@ class Endpoint:
 
     `ready` gives None when the process is ready, otherwise what is missing; `note` is said with either, ""
     when there is nothing to say; `setting` is the key of the port.
+    `alarm` gives what is wrong although the process is ready, and is told with it.
+    `look`, where there is one, is awaited before each answer: the others then say what it saw.
     """
 
     def __init__(
@@ -46,12 +48,16 @@ class Endpoint:
         setting: str,
         note: Callable[[], str] = str,
         read_timeout_s: float = 5.0,
+        look: Callable[[], Awaitable[None]] | None = None,
+        alarm: Callable[[], str | None] = lambda: None,
     ) -> None:
         self._metrics = metrics
         self._ready = ready
         self._setting = setting
         self._note = note
         self._read_timeout_s = read_timeout_s
+        self._look = look
+        self._alarm = alarm
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
 
@@ -114,6 +120,8 @@ class Endpoint:
         except asyncio.LimitOverrunError:
             method, answer = "GET", Answer.plain(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
         else:
+            if self._look is not None:
+                await self._look()
             method, answer = self._answer(head)
         writer.write(_encoded(answer, with_body=method != "HEAD"))
         await writer.drain()
@@ -138,7 +146,9 @@ class Endpoint:
                 missing, note = self._ready(), self._note()
                 aside = f"; {note}" if note else ""
                 if missing is None:
-                    return Answer.plain(HTTPStatus.OK, f"ready{aside}")
+                    alarm = self._alarm()
+                    told = f"ready, but: {alarm}" if alarm else "ready"
+                    return Answer.plain(HTTPStatus.OK, f"{told}{aside}")
                 return Answer.plain(HTTPStatus.SERVICE_UNAVAILABLE, f"not ready: {missing}{aside}")
             case _:
                 return Answer.plain(HTTPStatus.NOT_FOUND, "there are /metrics, /healthz and /readyz")

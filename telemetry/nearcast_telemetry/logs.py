@@ -65,10 +65,15 @@ def configure(
     level: Literal["debug", "info", "warning", "error"],
     form: Literal["json", "text"],
     stream: TextIO | None = None,
+    *,
+    worker: str = "",
 ) -> None:
-    """Send everything the process logs, libraries included, to one stream (standard error by default)."""
+    """Send everything the process logs, libraries included, to one stream (standard error by default).
+
+    Each line names the worker, if the process is one of several.
+    """
     handler = logging.StreamHandler(stream or sys.stderr)
-    handler.setFormatter(JsonLines() if form == "json" else ReadableLines())
+    handler.setFormatter(JsonLines(worker) if form == "json" else ReadableLines(worker))
     handler.addFilter(_is_news)
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
 
@@ -76,13 +81,18 @@ def configure(
 class JsonLines(logging.Formatter):
     """One JSON object per line."""
 
+    def __init__(self, worker: str = "") -> None:
+        super().__init__()
+        self._worker = {"worker": worker} if worker else {}
+
     def format(self, record: logging.LogRecord) -> str:
-        """Time, level, part, event, then the fields."""
+        """Time, level, part, event, worker, then the fields."""
         line: dict[str, object] = {
             "time": _moment(record),
             "level": record.levelname.lower(),
             "part": _part(record),
             "event": _event(record),
+            **self._worker,
         }
         line.update((name, value) for name, value in _fields(record).items() if name not in line)
         if record.exc_info:
@@ -93,10 +103,15 @@ class JsonLines(logging.Formatter):
 class ReadableLines(logging.Formatter):
     """Text for people."""
 
+    def __init__(self, worker: str = "") -> None:
+        super().__init__()
+        self._worker = f"[{worker}]" if worker else ""
+
     def format(self, record: logging.LogRecord) -> str:
         """Time, level, part and event in columns, then the fields as name=value."""
         fields = " ".join(f"{name}={_shown(value)}" for name, value in _fields(record).items())
-        line = f"{_moment(record)} {record.levelname.lower():7} {_part(record)}: {_event(record)}"
+        part = f"{_part(record)}{self._worker}"
+        line = f"{_moment(record)} {record.levelname.lower():7} {part}: {_event(record)}"
         traceback = "\n" + redact(self.formatException(record.exc_info)) if record.exc_info else ""
         return f"{line} {fields}".rstrip() + traceback
 

@@ -1,19 +1,25 @@
 """Every metric of every process, and the registry that a process counts them in."""
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol, TypeVar
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
-from prometheus_client.metrics_core import Metric as Family
-from prometheus_client.registry import Collector
+from prometheus_client import CollectorRegistry, Gauge, ProcessCollector, generate_latest
 
+from nearcast_telemetry.candidatemetrics import CANDIDATE_METRICS
+from nearcast_telemetry.counting import Counts, Labels, Spreads
 from nearcast_telemetry.declaration import LATENCY_S, SIZES, Metric
+
+Kept_co = TypeVar("Kept_co", covariant=True)
 
 METHODS = (
     "UpsertItems",
     "DeleteItems",
     "GetItem",
     "ListItems",
+    "UpsertMarkets",
+    "DeleteMarkets",
+    "ListMarkets",
     "Nearby",
     "Recommend",
     "RecordEvents",
@@ -40,7 +46,15 @@ CODES = (
     "DATA_LOSS",
     "UNAUTHENTICATED",
 )
-DEGRADED = ("STATS_STALE", "STORE_UNAVAILABLE", "EPOCH_STALE", "KEEPER_DOWN", "SEEN_UNAVAILABLE")
+DEGRADED = (
+    "STATS_STALE",
+    "STORE_UNAVAILABLE",
+    "EPOCH_STALE",
+    "KEEPER_DOWN",
+    "SEEN_UNAVAILABLE",
+    "CANDIDATES_FROM_REDIS",
+    "REPLICA_STALE",
+)
 EVENT_REFUSALS = (
     "REQUIRED_FIELD",
     "NOT_FINITE",
@@ -67,6 +81,8 @@ STREAM_ENDS = ("client", "idle", "age", "drain", "gone", "fault")
 LEARNED = ("true", "false")
 ADMISSION_CAUSES = ("backlog", "memory", "append", "calls", "tenant_calls")
 PREFLIGHT_SEVERITIES = ("refuse", "wait", "warn")
+WORKER_STATES = ("starting", "open", "draining")
+WORKER_ENDS = ("failed", "replaced")
 DEAD_REASONS = (
     "UNDECODABLE",
     "WRONG_TENANT",
@@ -89,6 +105,7 @@ JOBS = (
     "forget_consumers",
     "compact_ledger",
     "publish_epochs",
+    "place_items",
     "read_source",
 )
 
@@ -112,6 +129,7 @@ SERVER_STATS_AGE_SECONDS = Metric(
     "stats_age_seconds",
     "gauge",
     "Seconds since the statistics that the gateway serves from were last confirmed by Postgres.",
+    across="largest",
 )
 SERVER_DEGRADED = Metric(
     "server",
@@ -139,12 +157,14 @@ SERVER_STREAMS_OPEN = Metric(
     "streams_open",
     "gauge",
     "StreamEvents streams that are open now.",
+    across="sum",
 )
 SERVER_WATCHERS_OPEN = Metric(
     "server",
     "watchers_open",
     "gauge",
     "WatchStats streams that are open now.",
+    across="sum",
 )
 SERVER_STREAM_ENDS = Metric(
     "server",
@@ -173,30 +193,35 @@ SERVER_ADMISSION_LEVEL = Metric(
     "admission_level",
     "gauge",
     "How events are taken: 0 all of them, 1 in smaller batches, 2 none for now.",
+    across="largest",
 )
 SERVER_ADMISSION_ADVISED = Metric(
     "server",
     "admission_advised_events",
     "gauge",
     "Events that senders are advised to put into one batch.",
+    across="smallest",
 )
 SERVER_ADMISSION_BACKLOG_SECONDS = Metric(
     "server",
     "admission_backlog_seconds",
     "gauge",
     "Age of the oldest entry of the event log that no keeper has finished.",
+    across="largest",
 )
 SERVER_ADMISSION_MEMORY_RATIO = Metric(
     "server",
     "admission_memory_ratio",
     "gauge",
     "Share of its memory that the event log's Redis has used.",
+    across="largest",
 )
 SERVER_ADMISSION_APPEND_SECONDS = Metric(
     "server",
     "admission_append_seconds",
     "gauge",
     "Seconds that the slowest append of late took, fading by a fifth with each look.",
+    across="largest",
 )
 SERVER_ADMISSION_REFUSED = Metric(
     "server",
@@ -210,6 +235,7 @@ SERVER_LOG_ENTRIES = Metric(
     "log_entries",
     "gauge",
     "Entries that the event log holds, finished ones of the last 24 hours among them.",
+    across="largest",
 )
 SERVER_SERVED = Metric(
     "server",
@@ -222,6 +248,13 @@ SERVER_SERVED_DROPPED = Metric(
     "served_dropped_total",
     "counter",
     "Items put into answers whose counts were given up, because Postgres was away for too long.",
+)
+SERVER_SEEN_LOOKUPS = Metric(
+    "server",
+    "seen_lookups_total",
+    "counter",
+    "Times that it was asked what a person has seen, by where that was known: in memory, or in Redis.",
+    {"known": ("memory", "redis")},
 )
 SERVER_INCIDENTS = Metric(
     "server",
@@ -242,6 +275,23 @@ SERVER_PREFLIGHT_FINDINGS = Metric(
     "gauge",
     "Settings of Redis and Postgres that are not as they must be, by severity; see docs/preflight.md.",
     {"severity": PREFLIGHT_SEVERITIES},
+    across="largest",
+)
+
+SERVER_WORKERS = Metric(
+    "server",
+    "workers",
+    "gauge",
+    "Processes by what they do: start, answer, or let their last calls end.",
+    {"state": WORKER_STATES},
+    across="sum",
+)
+SERVER_WORKER_ENDS = Metric(
+    "server",
+    "worker_ends_total",
+    "counter",
+    "Processes that have ended: because they failed, or because another one took their place.",
+    {"reason": WORKER_ENDS},
 )
 
 KEEPER_ENTRIES_FOLDED = Metric(
@@ -330,6 +380,12 @@ KEEPER_RELAY_REFILLS = Metric(
 )
 KEEPER_ITEMS_EXPIRED = Metric(
     "statskeeper", "items_expired_total", "counter", "Items whose time had come and that were ended."
+)
+KEEPER_ITEMS_PLACED = Metric(
+    "statskeeper",
+    "items_placed_total",
+    "counter",
+    "Items that were looked at anew because borders of markets had moved.",
 )
 KEEPER_EPOCHS_PUBLISHED = Metric(
     "statskeeper", "epochs_published_total", "counter", "Sets of feed probabilities published."
@@ -421,10 +477,13 @@ SERVER_METRICS = (
     SERVER_LOG_ENTRIES,
     SERVER_SERVED,
     SERVER_SERVED_DROPPED,
+    SERVER_SEEN_LOOKUPS,
     SERVER_INCIDENTS,
     SERVER_INDEX_ORPHANS,
+    *CANDIDATE_METRICS,
     SERVER_PREFLIGHT_FINDINGS,
 )
+WORKER_METRICS = (SERVER_WORKERS, SERVER_WORKER_ENDS)
 KEEPER_METRICS = (
     KEEPER_ENTRIES_FOLDED,
     KEEPER_EVENTS_COUNTED,
@@ -441,6 +500,7 @@ KEEPER_METRICS = (
     KEEPER_RELAY_APPLIED,
     KEEPER_RELAY_REFILLS,
     KEEPER_ITEMS_EXPIRED,
+    KEEPER_ITEMS_PLACED,
     KEEPER_EPOCHS_PUBLISHED,
     KEEPER_COUNTS_COMPACTED,
     KEEPER_PARTITIONS_DROPPED,
@@ -455,99 +515,71 @@ KEEPER_METRICS = (
 )
 
 
-_PREFACE = (
-    "Each process answers `GET /metrics` in Prometheus's text format: the gateway on `gateway.metrics_port`,"
-    " the keeper on `keeper.metrics_port`. The usual `process_*` metrics are there too. Labels take their"
-    " values from closed sets; what is in none of them is counted as `other`. This page is generated:"
-    " `python -m nearcast_telemetry.metrics`."
-)
+class _Family(Protocol[Kept_co]):
+    """One metric."""
+
+    def labels(self, *values: str) -> Kept_co:
+        """What is kept for these labels."""
+        ...
 
 
 class Metrics:
     """The metrics of one process, in its own registry."""
 
     def __init__(self, registry: CollectorRegistry, declared: Iterable[Metric]) -> None:
-        self._counters: dict[str, Counter] = {}
+        self._counters: dict[str, Counts] = {}
         self._gauges: dict[str, Gauge] = {}
-        self._histograms: dict[str, Histogram] = {}
+        self._histograms: dict[str, Spreads] = {}
+        self._kept: dict[tuple[str, str, Labels], Any] = {}
         for metric in declared:
             self._build(metric, registry)
         ProcessCollector(registry=registry)
 
     def add(self, metric: Metric, amount: float = 1, *labels: str) -> None:
         """Raise a counter."""
-        counter = self._counters[metric.name]
-        (counter.labels(*metric.label_values(labels)) if metric.labels else counter).inc(amount)
+        self._labelled(self._counters, metric, labels).inc(amount)
 
     def set(self, metric: Metric, value: float, *labels: str) -> None:
         """Move a gauge."""
-        gauge = self._gauges[metric.name]
-        (gauge.labels(*metric.label_values(labels)) if metric.labels else gauge).set(value)
+        self._labelled(self._gauges, metric, labels).set(value)
 
     def observe(self, metric: Metric, value: float, *labels: str) -> None:
         """Add one observation to a histogram."""
-        histogram = self._histograms[metric.name]
-        (histogram.labels(*metric.label_values(labels)) if metric.labels else histogram).observe(value)
+        self._labelled(self._histograms, metric, labels).observe(value)
+
+    def _labelled(self, families: Mapping[str, _Family[Kept_co]], metric: Metric, labels: Labels) -> Kept_co:
+        """Remembered by label values of the closed sets, as to look one up costs more than to count."""
+        key = (metric.room, metric.what, labels)
+        kept: Kept_co | None = self._kept.get(key)
+        if kept is not None:
+            return kept
+        values = metric.label_values(labels)
+        found = families[metric.name].labels(*values)
+        if values == labels:
+            self._kept[key] = found
+        return found
 
     def _build(self, metric: Metric, registry: CollectorRegistry) -> None:
-        names = tuple(metric.labels)
         match metric.type:
             case "counter":
-                self._counters[metric.name] = Counter(metric.name, metric.help, names, registry=registry)
+                self._counters[metric.name] = counts = Counts(metric)
+                registry.register(counts)
             case "gauge":
-                self._gauges[metric.name] = Gauge(metric.name, metric.help, names, registry=registry)
+                gauge = Gauge(metric.name, metric.help, tuple(metric.labels), registry=registry)
+                self._gauges[metric.name] = gauge
+                if not metric.labels:
+                    self._kept[metric.room, metric.what, ()] = gauge
             case "histogram":
-                self._histograms[metric.name] = Histogram(
-                    metric.name, metric.help, names, registry=registry, buckets=metric.buckets
-                )
-
-
-class _WithoutCreated(Collector):
-    """The library adds a gauge of birth times to every counter; nobody reads them."""
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self._registry = registry
-
-    def collect(self) -> Iterator[Family]:
-        for family in self._registry.collect():
-            family.samples = [sample for sample in family.samples if not sample.name.endswith("_created")]
-            yield family
+                self._histograms[metric.name] = spreads = Spreads(metric)
+                registry.register(spreads)
 
 
 def render(registry: CollectorRegistry) -> bytes:
     """The registry in Prometheus's text format."""
-    return generate_latest(_WithoutCreated(registry))
-
-
-def reference() -> str:
-    """The reference page, in Markdown."""
-    return "\n".join(
-        (
-            "# Metrics",
-            "",
-            _PREFACE,
-            "",
-            "## Gateway",
-            *_table(SERVER_METRICS),
-            "",
-            "## Keeper",
-            *_table(KEEPER_METRICS),
-            "",
-        )
-    )
-
-
-def _table(declared: Sequence[Metric]) -> Iterator[str]:
-    yield ""
-    yield "| Metric | Type | Labels | Meaning |"
-    yield "|---|---|---|---|"
-    for metric in declared:
-        labels = "; ".join(
-            f"`{label}`: {', '.join(f'`{value}`' for value in values)}"
-            for label, values in metric.labels.items()
-        )
-        yield f"| `{metric.name}` | {metric.type} | {labels} | {metric.help} |"
+    return generate_latest(registry)
 
 
 if __name__ == "__main__":
+    from nearcast_telemetry.metricspage import reference
+
     sys.stdout.write(reference())

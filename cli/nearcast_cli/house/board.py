@@ -14,6 +14,8 @@ ROWS = 12
 BAR_WIDTH = 20
 RATED_KIND = "view"
 HEALTHY = "healthy"
+# Not a fault at first: items are being read into memory, and machine code is being made or loaded.
+COLD = ("CANDIDATES_FROM_REDIS",)
 SHOWN_KINDS = ("impression", "view", "save", "apply")
 TrueRate = Callable[[str], float]
 
@@ -23,7 +25,7 @@ def board(figures: Figures, events_per_s: float, true_rate: TrueRate | None) -> 
     parts: list[Table | Text] = [_headline(figures, events_per_s)]
     if figures.stats is not None and figures.stats.items:
         parts += [Text(), _items(figures, true_rate), Text(), _feeds(figures)]
-    else:
+    elif figures.stats is not None:
         parts.append(Text("Nothing has been seen yet."))
     if figures.town is not None and figures.town.last_minute is not None:
         parts.append(Text(f"\nThe town's last minute: {clicks_line(figures.town.last_minute)}"))
@@ -32,7 +34,7 @@ def board(figures: Figures, events_per_s: float, true_rate: TrueRate | None) -> 
 
 def line(figures: Figures, events_per_s: float) -> str:
     """The same in one line."""
-    parts = [health_words(figures), f"{figures.events} events ({events_per_s:.0f}/s)"]
+    parts = [health_words(figures), _counted(figures, events_per_s)]
     if figures.stats is not None and figures.stats.feeds:
         best = max(figures.stats.feeds, key=lambda feed: feed.probability)
         parts.append(f"feed {best.feed} {best.probability:.0%}")
@@ -52,7 +54,15 @@ def health_words(figures: Figures) -> str:
         return f"cannot serve {', '.join(away)}"
     if figures.answer.refusal:
         return f"questions are refused: {figures.answer.refusal}"
+    if figures.answer.degraded == COLD:
+        return "answers come from Redis until the replica is ready"
     return f"degraded: {', '.join(figures.answer.degraded)}" if figures.answer.degraded else HEALTHY
+
+
+def _counted(figures: Figures, events_per_s: float) -> str:
+    if figures.stats is None:
+        return "statistics could not be read"
+    return f"{figures.events} events ({events_per_s:.0f}/s)"
 
 
 def top_items(figures: Figures) -> list[ItemStats]:
@@ -71,6 +81,9 @@ def _rated(item: ItemStats) -> KindStats:
 def _headline(figures: Figures, events_per_s: float) -> Text:
     health = health_words(figures)
     text = Text(health, style="green" if health == HEALTHY else "yellow")
+    if figures.stats is None:
+        text.append("   statistics could not be read   Ctrl-C stops", style="dim")
+        return text
     counted = ", ".join(f"{figures.total(kind)} {kind}s" for kind in ("impression", "view"))
     text.append(
         f"   {figures.events} events counted, {events_per_s:.0f}/s   {counted}   Ctrl-C stops", style="dim"

@@ -52,6 +52,8 @@ def _environment(plan: Plan, endpoints: Endpoints, ports: Ports) -> dict[str, st
         "postgres.dsn": endpoints.postgres_dsn,
         "redis.geo_url": endpoints.redis_url,
         "gateway.grpc_port": str(ports.grpc),
+        "replica.directory": plan.process.replica.directory or str(plan.state / "replica"),
+        "gateway.workers": str(plan.process.gateway.workers),
         "gateway.metrics_port": str(ports.gateway_metrics),
         "gateway.reflection": "true",
         "keeper.metrics_port": str(ports.keeper_metrics),

@@ -15,11 +15,13 @@ def greeting(plan: Plan, ports: Ports, api_key: str, took_s: float) -> str:
     place = plan.town_at or OSLO
     where = "" if plan.state == DEFAULT_STATE else f" --state {plan.state}"
     gateway_metrics, keeper_metrics = ports.metrics
+    workers = plan.process.gateway.workers
+    shared = f" ({workers} workers)" if workers > 1 else ""
     town = f"a simulated town at {place.lat:g}, {place.lon:g}" if plan.town_at else "no town (--no-town)"
     return f"""
 nearcast is ready after {took_s:.1f} s.
 
-  gRPC      {ports.address}
+  gRPC      {ports.address}{shared}
   key       {api_key}
   metrics   {gateway_metrics}
             {keeper_metrics}

@@ -56,7 +56,7 @@ class Opening:
         )
 
     def _last_words(self, name: str) -> str:
-        path = self._children[name].log_path
+        path = self._children[name].log
         lines = log_end(path, self._offsets[name]).splitlines()
         shown = "\n".join(f"    {line}" for line in lines) or "    (nothing)"
         return f"Its last words, of {path}:\n{shown}"
@@ -72,4 +72,4 @@ async def pause(stop: asyncio.Event, seconds: float) -> None:
 
 
 def _size(child: ChildSpec) -> int:
-    return child.log_path.stat().st_size if child.log_path.exists() else 0
+    return child.log.stat().st_size if child.log.exists() else 0

@@ -5,10 +5,11 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 LAUNCHER = Path(__file__).with_name("launcher.py")
 LONGEST_LOG_BYTES = 10_000_000
@@ -24,16 +25,25 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class ChildSpec:
-    """What to run. `env` replaces the environment; `restart` asks a supervisor to start it again."""
+    """What to run. `env` replaces the environment; `restart` asks a supervisor to start it again.
+
+    Without a `log_path` it writes to where we write.
+    """
 
     name: str
     argv: tuple[str, ...]
-    log_path: Path
+    log_path: Path | None
     env: Mapping[str, str] | None = None
     restart: bool = True
     cwd: Path | None = None
     account: Account | None = None
     death_signal: signal.Signals = signal.SIGTERM
+
+    @property
+    def log(self) -> Path:
+        """Of a child that has one."""
+        assert self.log_path is not None, self.name
+        return self.log_path
 
 
 def _launch_arguments(spec: ChildSpec, watch_pipe: bool) -> list[str]:
@@ -41,6 +51,17 @@ def _launch_arguments(spec: ChildSpec, watch_pipe: bool) -> list[str]:
     pipe = ["--pipe"] if watch_pipe else []
     fate = [f"--parent={os.getpid()}", f"--signal={int(spec.death_signal)}"]
     return [sys.executable, "-I", "-S", str(LAUNCHER), *fate, *account, *pipe, "--", *spec.argv]
+
+
+@contextmanager
+def _opened(log_path: Path | None) -> Iterator[BinaryIO | None]:
+    if log_path is None:
+        yield None
+        return
+    log_path.parent.mkdir(parents=True, exist_ok=True)
+    _turn_over(log_path)
+    with log_path.open("ab") as log:
+        yield log
 
 
 def _turn_over(log_path: Path) -> None:
@@ -53,21 +74,21 @@ def _turn_over(log_path: Path) -> None:
 def spawn(
     spec: ChildSpec, *, keep_open: tuple[int, ...] = (), watch_pipe: bool = sys.platform != "linux"
 ) -> subprocess.Popen[bytes]:
-    """Start the child in its own session, its output appended to its log; it gets `death_signal` when we die.
+    """Start the child in its own session, its output appended to its log, if it has one.
+
+    It gets `death_signal` when we die.
 
     Call it from the main thread: the kernel counts the end of the starting thread as the parent's death.
     The file descriptors in `keep_open` stay open in the child.
     """
     if threading.current_thread() is not threading.main_thread():
         raise RuntimeError(f"{spec.name} must be started from the main thread, whose end would end it")
-    spec.log_path.parent.mkdir(parents=True, exist_ok=True)
-    _turn_over(spec.log_path)
-    with spec.log_path.open("ab") as log:
+    with _opened(spec.log_path) as log:
         return subprocess.Popen(
             _launch_arguments(spec, watch_pipe),
             stdin=subprocess.PIPE if watch_pipe else subprocess.DEVNULL,
             stdout=log,
-            stderr=subprocess.STDOUT,
+            stderr=log and subprocess.STDOUT,
             env=spec.env,
             cwd=spec.cwd,
             pass_fds=keep_open,

@@ -83,6 +83,19 @@ async def test_readyz_says_what_is_missing(port: int, readiness: Readiness) -> N
     assert (status, body) == ("HTTP/1.1 503 Service Unavailable", b"not ready: postgres\n")
 
 
+async def test_who_looks_first_answers_with_what_was_seen() -> None:
+    seen: list[bytes] = []
+
+    async def look() -> None:
+        seen.append(b"x")
+
+    endpoint = Endpoint(lambda: b"".join(seen), lambda: None, setting="gateway.metrics_port", look=look)
+    port = await endpoint.start("127.0.0.1", 0)
+    for count in (1, 2):
+        assert (await ask(port, b"GET /metrics HTTP/1.1\r\n\r\n"))[1] == b"x" * count
+    await endpoint.close()
+
+
 async def test_a_head_without_end_is_refused(port: int) -> None:
     status, _ = await ask(port, b"GET / HTTP/1.1\r\n" + b"a" * (MOST_HEAD_BYTES + 1))
     assert status in {"HTTP/1.1 431 Request Header Fields Too Large", ""}  # unread bytes may reset first

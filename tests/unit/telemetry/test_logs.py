@@ -25,6 +25,15 @@ def stream() -> Iterator[io.StringIO]:
     root.setLevel(level)
 
 
+def test_lines_of_a_worker_name_it(stream: io.StringIO) -> None:
+    configure("info", "json", stream, worker="2")
+    logger("gateway").info("gateway.ready")
+    assert json.loads(stream.getvalue())["worker"] == "2"
+    configure("info", "text", stream, worker="2")
+    logger("gateway").info("gateway.ready")
+    assert stream.getvalue().splitlines()[1].endswith("gateway[2]: gateway.ready")
+
+
 def test_json_has_one_object_per_line_with_its_fields(stream: io.StringIO) -> None:
     configure("info", "json", stream)
     logger("keeper").info("events.folded", counted=3, seconds=0.25, note="two\nlines", odd=float("nan"))
