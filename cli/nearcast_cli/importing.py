@@ -1,41 +1,26 @@
-"""Items from a file to the server: in batches, patient with a server that is away for a moment."""
+"""Batches of items from a file to the server: some at a time, patient with a server that is away."""
 
 import random
 import threading
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 from grpc import StatusCode
 
 from nearcast.v1.catalog_pb2 import UpsertItemsRequest, UpsertItemsResponse
-from nearcast.v1.error_reason_pb2 import ErrorReason
 from nearcast_cli.calling import CallFailedError, Gateway
 from nearcast_cli.failure import CommandFailedError
-from nearcast_cli.rows import BadRow, Row, batches, read_rows
+from nearcast_cli.itemfile.batching import Batch
+from nearcast_cli.itemfile.journal import Journal
 
 PATIENCE_S = 60.0
 FIRST_DELAY_S = 0.2
 LONGEST_DELAY_S = 5.0
+PARALLEL = 4
 _PASSING = frozenset({StatusCode.UNAVAILABLE, StatusCode.RESOURCE_EXHAUSTED, StatusCode.DEADLINE_EXCEEDED})
 
-
-@dataclass(slots=True)
-class Imported:
-    """What has become of the lines so far."""
-
-    written: int = 0
-    created: int = 0
-    last_line: int = 0
-    refused: list[BadRow] = field(default_factory=list)
-
-    def as_dict(self) -> dict[str, object]:
-        """For JSON."""
-        return {
-            "imported": self.written,
-            "created": self.created,
-            "refused": [row.as_dict() for row in self.refused],
-        }
+Pause = Callable[[float], object]
 
 
 def pause(seconds: float) -> None:
@@ -43,74 +28,97 @@ def pause(seconds: float) -> None:
     threading.Event().wait(seconds)
 
 
-def import_items(
-    gateway: Gateway,
-    lines: Iterable[bytes],
-    noticed: Callable[[Imported], None],
-    pause: Callable[[float], None] = pause,
-    clock: Callable[[], float] = time.monotonic,
-) -> Imported:
-    """Send every good line; a bad one never spoils the others."""
-    done = Imported()
+class Importer:
+    """Sends batches, `parallel` at a time; of two versions of an item the later in the file is sent later.
 
-    def good() -> Iterable[Row]:
-        for row in read_rows(lines):
-            if isinstance(row, BadRow):
-                done.refused.append(row)
-            else:
-                yield row
+    No more than that many batches are in memory: the file is read as fast as the server takes it.
+    """
 
-    for batch in batches(good()):
-        try:
-            response = _send(gateway, batch, done, pause, clock)
-        except CallFailedError as error:
-            raise _broken_off(error, done) from error
-        _note(done, batch, response)
-        noticed(done)
-    done.refused.sort(key=lambda row: row.line)
-    return done
+    def __init__(
+        self,
+        gateway: Gateway,
+        journal: Journal,
+        noticed: Callable[[Journal], None],
+        *,
+        parallel: int = PARALLEL,
+        pause: Pause | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._gateway = gateway
+        self._journal = journal
+        self._noticed = noticed
+        self._parallel = parallel
+        self._stopping = threading.Event()
+        self._pause = pause or self._stopping.wait
+        self._clock = clock
+        self._answered = False
+        self._sent: dict[Future[UpsertItemsResponse | None], Batch] = {}
 
-
-def _send(
-    gateway: Gateway,
-    batch: list[Row],
-    done: Imported,
-    pause: Callable[[float], None],
-    clock: Callable[[], float],
-) -> UpsertItemsResponse:
-    """One batch, sent again while the server is away: writing the same item twice is harmless."""
-    request = UpsertItemsRequest(items=[row.item for row in batch])
-    deadline_s, delay_s = clock() + PATIENCE_S, FIRST_DELAY_S
-    while True:
-        try:
-            return gateway.call(gateway.catalog.UpsertItems, request)
-        except CallFailedError as error:
-            never_there = error.unreached and done.last_line == 0
-            if error.code not in _PASSING or never_there or clock() > deadline_s:
+    def send(self, batches: Iterable[Batch]) -> None:
+        """All of them. Raises CommandFailedError; what was acknowledged by then is in the journal."""
+        with ThreadPoolExecutor(self._parallel) as threads:
+            try:
+                for batch in batches:
+                    while len(self._sent) == self._parallel or self._holds_any(batch):
+                        self._settle_some()
+                    self._sent[threads.submit(self._call, batch)] = batch
+                while self._sent:
+                    self._settle_some()
+            except CallFailedError as error:
+                self._give_up()
+                raise self._broken_off(error) from error
+            except BaseException:
+                self._give_up()
                 raise
-            pause(max(error.retry_after_s or 0.0, delay_s * random.uniform(0.75, 1.25)))
-            delay_s = min(delay_s * 2, LONGEST_DELAY_S)
 
+    def _holds_any(self, batch: Batch) -> bool:
+        """Whether an item of it is on its way: the earlier version must be there first."""
+        return any(not batch.item_ids.isdisjoint(sent.item_ids) for sent in self._sent.values())
 
-def _note(done: Imported, batch: list[Row], response: UpsertItemsResponse) -> None:
-    for row, result in zip(batch, response.results, strict=True):
-        outcome = result.outcome
-        if outcome.code == 0:
-            done.written += 1
-            done.created += result.created
-        else:
-            reason = ErrorReason.Name(outcome.reason).removeprefix("ERROR_REASON_")
-            refused = BadRow(row.line, row.item.item_id[:128], outcome.field, reason, outcome.message)
-            done.refused.append(refused)
-    done.last_line = batch[-1].line
+    def _settle_some(self) -> None:
+        for future in wait(self._sent, return_when=FIRST_COMPLETED).done:
+            answer = future.result()
+            self._journal.settle(self._sent.pop(future), answer)
+            self._noticed(self._journal)
 
+    def _give_up(self) -> None:
+        """Nothing more is sent; what is on its way is still heard, so that it is not sent again."""
+        self._stopping.set()
+        wait(self._sent)
+        for future, batch in self._sent.items():
+            if future.exception() is None:
+                self._journal.settle(batch, future.result())
 
-def _broken_off(error: CallFailedError, done: Imported) -> CommandFailedError:
-    if not done.last_line:
-        return error
-    return CommandFailedError(
-        f"stopped after line {done.last_line}, {done.written} items imported: {error.message}",
-        reason=error.reason,
-        advice="Import the same file again: what is there already is written once more, without harm.",
-        details={"code": error.code.name, "imported": done.written, "lastLine": done.last_line},
-    )
+    def _call(self, batch: Batch) -> UpsertItemsResponse | None:
+        """One batch, sent again while the server is away."""
+        if not batch.rows:
+            return None
+        request = UpsertItemsRequest(items=[row.item for row in batch.rows])
+        deadline_s, delay_s = self._clock() + PATIENCE_S, FIRST_DELAY_S
+        while True:
+            try:
+                response = self._gateway.call(self._gateway.catalog.UpsertItems, request)
+            except CallFailedError as error:
+                if self._is_final(error, deadline_s):
+                    raise
+                self._pause(max(error.retry_after_s or 0.0, delay_s * random.uniform(0.75, 1.25)))
+                delay_s = min(delay_s * 2, LONGEST_DELAY_S)
+            else:
+                self._answered = True
+                return response
+
+    def _is_final(self, error: CallFailedError, deadline_s: float) -> bool:
+        never_there = error.unreached and not self._answered
+        given_up = self._stopping.is_set() or self._clock() > deadline_s
+        return error.code not in _PASSING or never_there or given_up
+
+    def _broken_off(self, error: CallFailedError) -> CommandFailedError:
+        journal, counted = self._journal, self._journal.counted
+        if not counted.written and not counted.refused:
+            return error
+        return CommandFailedError(
+            f"stopped after line {journal.mark.line}, {counted.written} items imported: {error.message}",
+            reason=error.reason,
+            advice=journal.how_to_go_on(),
+            details={"code": error.code.name, **journal.as_dict(), "lastLine": journal.mark.line},
+        )

@@ -1,14 +1,13 @@
 """nearcast items: what can be shown, in and out."""
 
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 import click
 
 from nearcast_cli.checkout import command_name
+from nearcast_cli.commands.items_import import import_
 from nearcast_cli.failure import CommandFailedError
 from nearcast_cli.finding import Server, client_options, json_option
 
@@ -16,9 +15,7 @@ if TYPE_CHECKING:
     from nearcast.v1.catalog_pb2 import DeleteItemsResponse
     from nearcast.v1.item_pb2 import Item
     from nearcast_cli.calling import Gateway
-    from nearcast_cli.importing import Imported
 
-MOST_ROWS_SHOWN = 50
 PAGE_SIZE = 500
 
 
@@ -27,78 +24,7 @@ def command() -> None:
     """Import, export, look at and delete items."""
 
 
-@command.command("import")
-@click.argument("file", type=click.Path(path_type=Path, allow_dash=True, dir_okay=False, exists=True))
-@client_options
-@json_option
-def import_(file: Path, server: Server, as_json: bool) -> int:
-    """Import items from FILE, or from standard input when it is "-".
-
-    One item per line as JSON, with the field names of the API in either spelling (itemId or item_id):
-
-    \b
-    {"item_id": "cafe-1", "locations": [{"latitude": 59.91, "longitude": 10.75}], "title": "Café"}
-
-    An id that exists is replaced. Lines that are refused are listed with line, field and reason, the others
-    are imported; the exit status is 1 if any was refused.
-    """
-    from nearcast_cli.calling import Gateway
-    from nearcast_cli.importing import import_items
-    from nearcast_cli.printing import print_json
-
-    target = server.find()
-    with _opened(file) as lines, _progress(lines, file) as noticed, Gateway(target) as gateway:
-        done = import_items(gateway, lines, noticed)
-    if as_json:
-        print_json(done.as_dict())
-    else:
-        _show_imported(done)
-    return 1 if done.refused else 0
-
-
-@contextmanager
-def _opened(file: Path) -> Iterator[IO[bytes]]:
-    if str(file) == "-":
-        yield sys.stdin.buffer
-    else:
-        with file.open("rb") as lines:
-            yield lines
-
-
-@contextmanager
-def _progress(lines: IO[bytes], file: Path) -> Iterator["Callable[[Imported], None]"]:
-    """A bar on a terminal, by bytes read where the size is known; nothing otherwise."""
-    if not sys.stderr.isatty():
-        yield lambda _done: None
-        return
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-    from nearcast_cli.printing import console
-
-    known = str(file) != "-" and file.is_file()
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console(to_stderr=True), transient=True) as progress:
-        task = progress.add_task("importing", total=file.stat().st_size if known else None)
-
-        def noticed(done: "Imported") -> None:
-            said = f"{done.written} imported, {len(done.refused)} refused"
-            progress.update(task, description=said, completed=lines.tell() if known else done.last_line)
-
-        yield noticed
-
-
-def _show_imported(done: "Imported") -> None:
-    if done.refused:
-        shown = done.refused[:MOST_ROWS_SHOWN]
-        click.echo(f"{len(done.refused)} lines were refused:", err=True)
-        for row in shown:
-            # A table would cut what the reader needs most.
-            what = " ".join(filter(None, (row.reason, row.item_id, row.field)))
-            click.echo(f"  line {row.line}: {what}: {row.message}", err=True)
-        if len(shown) < len(done.refused):
-            click.echo(f"… and {len(done.refused) - len(shown)} more; --json lists all.", err=True)
-    replaced = done.written - done.created
-    click.echo(f"Imported {done.written} items: {done.created} new, {replaced} that were there already.")
+command.add_command(import_)
 
 
 @command.command("export")

@@ -77,6 +77,10 @@ def test_the_board_has_the_most_promising_item_first_beside_the_truth() -> None:
     [
         ({}, "healthy"),
         ({"answer": Answer(degraded=("KEEPER_DOWN",))}, "degraded: KEEPER_DOWN"),
+        (
+            {"answer": Answer(degraded=("CANDIDATES_FROM_REDIS",))},
+            "answers come from Redis until the replica is ready",
+        ),
         ({"answer": Answer(refusal="SERVER_NOT_READY")}, "questions are refused: SERVER_NOT_READY"),
         ({"health": {**dict.fromkeys(SERVICES, True), "StatsService": False}}, "cannot serve StatsService"),
         ({"health": {}, "stats": None}, "the gateway does not answer"),
@@ -86,6 +90,13 @@ def test_trouble_is_told(changes: dict[str, object], words: str) -> None:
     figures = make_figures(**changes)  # type: ignore[arg-type]
     assert words in rendered(figures)
     assert line(figures, 0.0).startswith(words)
+
+
+def test_figures_that_could_not_be_read_are_not_shown_as_nothing() -> None:
+    shown = make_figures(stats=None)
+    assert line(shown, 0.0) == "healthy · statistics could not be read"
+    assert "statistics could not be read" in rendered(shown)
+    assert "0 events" not in rendered(shown)
 
 
 def test_the_pace_is_measured_between_looks_that_have_figures() -> None:

@@ -1,7 +1,12 @@
 """Importing against a real gRPC server that answers as the test says."""
 
+import json
+import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -17,7 +22,15 @@ from nearcast.v1.outcome_pb2 import Outcome
 from nearcast_cli.calling import CallFailedError, Gateway
 from nearcast_cli.failure import CommandFailedError
 from nearcast_cli.finding import Target
-from nearcast_cli.importing import PATIENCE_S, Imported, import_items
+from nearcast_cli.importing import PATIENCE_S, Importer
+from nearcast_cli.itemfile.batching import batches
+from nearcast_cli.itemfile.checkpoint import Checkpoint
+from nearcast_cli.itemfile.entries import Entries, Format
+from nearcast_cli.itemfile.journal import Journal
+from nearcast_cli.itemfile.lines import Lines
+from nearcast_cli.itemfile.rejects import Rejects
+from nearcast_cli.itemfile.resuming import begin
+from nearcast_cli.rows import MOST_BATCH_ITEMS
 
 Reply = Callable[[UpsertItemsRequest, grpc.ServicerContext], Answer]
 
@@ -84,7 +97,7 @@ def catalog() -> Catalog:
 
 @pytest.fixture
 def gateway(catalog: Catalog) -> Iterator[Gateway]:
-    server = grpc.server(ThreadPoolExecutor(2), options=[("grpc.so_reuseport", 0)])
+    server = grpc.server(ThreadPoolExecutor(8), options=[("grpc.so_reuseport", 0)])
     server.add_generic_rpc_handlers((catalog.handler(),))
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
@@ -113,60 +126,216 @@ def waiting() -> Waiting:
     return Waiting()
 
 
-def run(gateway: Gateway, waiting: Waiting, count: int) -> Imported:
-    lines = [b'{"item_id": "i%d"}' % number for number in range(count)]
-    return import_items(gateway, lines, lambda _done: None, waiting.pause, waiting.clock)
+class File:
+    """A file of items, imported by as many runs as it takes."""
+
+    def __init__(self, directory: Path, text: bytes) -> None:
+        self.text = text
+        self.rejects = directory / "rejects"
+        self.checkpoint = Checkpoint(directory / "items.import")
+
+    def run(self, gateway: Gateway, waiting: Waiting, *, parallel: int = 1, restart: bool = False) -> Journal:
+        lines = Lines(BytesIO(self.text))
+        entries = Entries(lines, Format())
+        begun = begin(entries, self.checkpoint, "purpose", restart=restart)
+        with Rejects(self.rejects, begun.rejects_bytes) as rejects:
+            journal = Journal(begun, rejects, self.checkpoint)
+            importer = Importer(
+                gateway,
+                journal,
+                lambda _journal: None,
+                parallel=parallel,
+                pause=waiting.pause,
+                clock=waiting.clock,
+            )
+            importer.send(batches(entries, lines, begun.beyond))
+            journal.finish()
+        return journal
+
+    def rejected(self) -> list[int]:
+        return [json.loads(line)["line"] for line in self.rejects.read_bytes().splitlines()]
 
 
-def test_all_lines_are_sent_with_the_key(gateway: Gateway, catalog: Catalog, waiting: Waiting) -> None:
-    done = run(gateway, waiting, 450)
-    assert (done.written, done.created, done.refused) == (450, 450, [])
-    assert [len(call) for call in catalog.calls] == [200, 200, 50]
+MakeFile = Callable[..., File]
+
+
+@pytest.fixture
+def make_file(tmp_path: Path) -> MakeFile:
+    def make(*lines: bytes) -> File:
+        return File(tmp_path, b"".join(line + b"\n" for line in lines))
+
+    return make
+
+
+def numbered(count: int) -> list[bytes]:
+    return [b'{"item_id": "i%d"}' % number for number in range(count)]
+
+
+def test_all_lines_are_sent_with_the_key(
+    gateway: Gateway, catalog: Catalog, waiting: Waiting, make_file: MakeFile
+) -> None:
+    file = make_file(*numbered(2 * MOST_BATCH_ITEMS + 50))
+    done = file.run(gateway, waiting)
+    assert (done.counted.written, done.counted.created, done.refused) == (1050, 1050, [])
+    assert [len(call) for call in catalog.calls] == [MOST_BATCH_ITEMS, MOST_BATCH_ITEMS, 50]
     assert set(catalog.keys) == {"Bearer nc_key"}
+    assert file.checkpoint.read() is None
 
 
 def test_a_server_that_is_away_is_waited_for_as_long_as_it_asks(
-    gateway: Gateway, catalog: Catalog, waiting: Waiting
+    gateway: Gateway, catalog: Catalog, waiting: Waiting, make_file: MakeFile
 ) -> None:
     catalog.replies = [away] * 3
-    assert run(gateway, waiting, 1).written == 1
+    assert make_file(*numbered(1)).run(gateway, waiting).counted.written == 1
     assert catalog.calls == [["i0"]] * 4
     assert len(waiting.pauses) == 3
     assert min(waiting.pauses) >= 2.5
 
 
-def test_patience_ends_with_what_was_imported(gateway: Gateway, catalog: Catalog, waiting: Waiting) -> None:
+def test_patience_ends_with_what_was_imported(
+    gateway: Gateway, catalog: Catalog, waiting: Waiting, make_file: MakeFile
+) -> None:
     catalog.replies = [taken, *[away] * 99]
-    with pytest.raises(CommandFailedError, match="stopped after line 200, 200 items imported") as caught:
-        run(gateway, waiting, 300)
+    with pytest.raises(CommandFailedError, match="stopped after line 500, 500 items imported") as caught:
+        make_file(*numbered(600)).run(gateway, waiting)
     assert caught.value.reason == "STORE_UNAVAILABLE"
+    assert "goes on from there" in caught.value.advice
     assert waiting.now_s > PATIENCE_S
 
 
-def test_a_server_that_never_was_there_is_not_waited_for(waiting: Waiting) -> None:
+def test_a_server_that_never_was_there_is_not_waited_for(waiting: Waiting, make_file: MakeFile) -> None:
     with (
         Gateway(Target("127.0.0.1:1", "nc_key")) as nobody,
         pytest.raises(CallFailedError, match=r"nothing answers at 127\.0\.0\.1:1"),
     ):
-        run(nobody, waiting, 1)
+        make_file(*numbered(1)).run(nobody, waiting)
     assert waiting.pauses == []
 
 
-def test_refused_items_carry_their_line(gateway: Gateway, catalog: Catalog, waiting: Waiting) -> None:
-    def refuse_second(request: UpsertItemsRequest, context: grpc.ServicerContext) -> Answer:
-        answer = taken(request, context)
-        bad = Outcome(code=3, reason=ERROR_REASON_LATITUDE_OUT_OF_RANGE, field="locations[0]", message="no")
-        answer.results[1].outcome.CopyFrom(bad)
-        return answer
+def refuse_second(request: UpsertItemsRequest, context: grpc.ServicerContext) -> Answer:
+    answer = taken(request, context)
+    bad = Outcome(code=3, reason=ERROR_REASON_LATITUDE_OUT_OF_RANGE, field="locations[0]", message="no")
+    answer.results[1].outcome.CopyFrom(bad)
+    return answer
 
+
+def test_refused_items_carry_their_line(
+    gateway: Gateway, catalog: Catalog, waiting: Waiting, make_file: MakeFile
+) -> None:
     catalog.replies = [refuse_second]
-    lines = [b'{"item_id": "a"}', b"nonsense", b"", b'{"item_id": "b"}', b'{"item_id": "c"}']
-    done = import_items(gateway, lines, lambda _done: None, waiting.pause, waiting.clock)
-    assert done.written == 2
+    file = make_file(b'{"item_id": "a"}', b"nonsense", b"", b'{"item_id": "b"}', b'{"item_id": "c"}')
+    done = file.run(gateway, waiting)
+    assert done.counted.written == 2
     assert [(row.line, row.item_id, row.reason) for row in done.refused] == [
         (2, "", "MALFORMED_MESSAGE"),
         (4, "b", "LATITUDE_OUT_OF_RANGE"),
     ]
+    assert file.rejected() == [2, 4]
+
+
+def test_an_interrupted_import_goes_on_and_settles_every_line_once(
+    gateway: Gateway, catalog: Catalog, waiting: Waiting, make_file: MakeFile
+) -> None:
+    lines = numbered(4 * MOST_BATCH_ITEMS)
+    lines[3] = b"nonsense"
+    lines[-1] = b"nonsense too"
+    file = make_file(*lines)
+    catalog.replies = [refuse_second, taken, *[away] * 99]
+    with pytest.raises(CommandFailedError):
+        file.run(gateway, waiting)
+    answered = catalog.calls[:2]
+    catalog.calls, catalog.replies = [], []
+    done = file.run(gateway, waiting)
+    sent = Counter(item_id for call in [*answered, *catalog.calls] for item_id in call)
+    assert set(sent.values()) == {1}
+    assert len(sent) == len(lines) - 2
+    assert (done.counted.written, done.counted.refused) == (len(lines) - 3, 3)
+    assert file.rejected() == [2, 4, len(lines)]
+    assert file.checkpoint.read() is None
+
+
+def test_batches_acknowledged_beyond_one_that_failed_are_not_sent_again(
+    gateway: Gateway, catalog: Catalog, waiting: Waiting, make_file: MakeFile
+) -> None:
+    """Four are on their way at once; the first of the file fails for good, after the others are taken."""
+    others = threading.Barrier(4)
+
+    def first_fails(request: UpsertItemsRequest, context: grpc.ServicerContext) -> Answer:
+        others.wait(10)
+        if request.items[0].item_id == "i0":
+            context.abort(grpc.StatusCode.PERMISSION_DENIED, "no")
+        return taken(request, context)
+
+    catalog.replies = [first_fails] * 4
+    file = make_file(*numbered(4 * MOST_BATCH_ITEMS))
+    with pytest.raises(CommandFailedError, match="stopped after line 0, 1500 items imported"):
+        file.run(gateway, waiting, parallel=4)
+    catalog.calls = []
+    assert file.run(gateway, waiting, parallel=4).counted.written == 4 * MOST_BATCH_ITEMS
+    assert [call[0] for call in catalog.calls] == ["i0"]
+
+
+def test_two_versions_of_an_item_arrive_in_the_order_of_the_file(
+    gateway: Gateway, catalog: Catalog, waiting: Waiting, make_file: MakeFile
+) -> None:
+    arrived: list[tuple[str, int]] = []
+
+    def noting(request: UpsertItemsRequest, context: grpc.ServicerContext) -> Answer:
+        assert len({item.item_id for item in request.items}) == len(request.items)
+        arrived.extend((item.item_id, item.version) for item in request.items)
+        return taken(request, context)
+
+    catalog.replies = [noting] * 100
+    lines = [b'{"item_id": "i%d", "version": %d}' % (n % 7, 1 + n // 7) for n in range(70)]
+    done = make_file(*lines).run(gateway, waiting, parallel=4)
+    assert done.counted.written == 70
+    for number in range(7):
+        assert [v for name, v in arrived if name == f"i{number}"] == list(range(1, 11))
+
+
+def test_a_file_that_changed_meanwhile_is_refused_until_told_to_begin_anew(
+    gateway: Gateway, catalog: Catalog, waiting: Waiting, make_file: MakeFile
+) -> None:
+    file = make_file(*numbered(600))
+    catalog.replies = [taken, *[away] * 99]
+    with pytest.raises(CommandFailedError):
+        file.run(gateway, waiting)
+    catalog.replies, catalog.calls = [], []
+    whole, file.text = file.text, file.text.replace(b"i7", b"x7", 1)
+    with pytest.raises(CommandFailedError, match="the file has changed within the 500 lines") as caught:
+        file.run(gateway, waiting)
+    assert caught.value.reason == "CHECKPOINT_MISMATCH"
+    file.text = whole[:1000]
+    with pytest.raises(CommandFailedError, match="the file has changed"):
+        file.run(gateway, waiting)
+    assert catalog.calls == []
+    file.text = whole
+    assert file.run(gateway, waiting, restart=True).counted.written == 600
+
+
+def test_a_file_that_has_grown_goes_on(
+    gateway: Gateway, catalog: Catalog, waiting: Waiting, make_file: MakeFile
+) -> None:
+    file = make_file(*numbered(600))
+    catalog.replies = [taken, *[away] * 99]
+    with pytest.raises(CommandFailedError):
+        file.run(gateway, waiting)
+    catalog.replies, catalog.calls = [], []
+    file.text += b'{"item_id": "more"}\n'
+    assert file.run(gateway, waiting).counted.written == 601
+    assert sum(len(call) for call in catalog.calls) == 101
+
+
+def test_a_checkpoint_of_another_server_is_refused(
+    gateway: Gateway, waiting: Waiting, make_file: MakeFile
+) -> None:
+    file = make_file(*numbered(1))
+    file.checkpoint.path.write_text('{"purpose": "another"}')
+    with pytest.raises(CommandFailedError, match="another server"):
+        file.run(gateway, waiting)
+    file.checkpoint.path.write_text("nonsense")
+    with pytest.raises(CommandFailedError, match="no checkpoint of this version"):
+        file.run(gateway, waiting)
 
 
 def test_a_refused_call_tells_the_first_field_and_lists_all(gateway: Gateway) -> None:

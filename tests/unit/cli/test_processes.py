@@ -165,6 +165,6 @@ def test_supervisor_stops_the_last_started_first(tmp_path: Path) -> None:
     supervisor = Supervisor(specs)
     supervisor.start()
     for spec in specs:
-        wait_for_line(spec.log_path)
+        wait_for_line(spec.log)
     supervisor.stop()
     assert order.read_text().split() == ["town", "gateway", "keeper"]

@@ -1,21 +1,29 @@
 """Lines of a file as items, and what is said of the others."""
 
+from io import BytesIO
+
 import pytest
 
 from nearcast.v1.item_pb2 import Item
+from nearcast_cli.itemfile.batching import batches
+from nearcast_cli.itemfile.entries import Entries, Format
+from nearcast_cli.itemfile.lines import Lines
 from nearcast_cli.rows import (
     MOST_BATCH_BYTES,
     MOST_BATCH_ITEMS,
     BadRow,
     Row,
-    batches,
-    read_rows,
+    read_row,
     write_row,
 )
 
 
 def read(*lines: str) -> list[Row | BadRow]:
-    return list(read_rows(line.encode() + b"\n" for line in lines))
+    return of_bytes("".join(f"{line}\n" for line in lines).encode())
+
+
+def of_bytes(text: bytes) -> list[Row | BadRow]:
+    return list(Entries(Lines(BytesIO(text)), Format()))
 
 
 def refused(line: str) -> BadRow:
@@ -34,7 +42,7 @@ def test_both_spellings_of_a_field_are_read_and_blank_lines_are_not() -> None:
 
 
 def test_a_byte_order_mark_is_no_part_of_the_line() -> None:
-    (row,) = read_rows([b'\xef\xbb\xbf{"item_id": "a"}'])
+    (row,) = of_bytes(b'\xef\xbb\xbf{"item_id": "a"}')
     assert isinstance(row, Row)
 
 
@@ -62,7 +70,7 @@ def test_a_bad_line_is_told_with_field_and_cause(line: str, field: str, message:
 
 
 def test_bytes_that_are_no_text_are_told_with_their_place() -> None:
-    (row,) = read_rows([b'{"item_id": "\xff"}'])
+    row = read_row(1, b'{"item_id": "\xff"}')
     assert isinstance(row, BadRow)
     assert "byte 14" in row.message
 
@@ -75,12 +83,16 @@ def test_an_item_that_no_call_could_take_is_refused() -> None:
     assert refused('{"item_id": "a", "title": "' + "x" * MOST_BATCH_BYTES + '"}').reason == "TOO_LARGE"
 
 
-def test_batches_are_cut_by_count_and_by_size() -> None:
-    small = [Row(number, Item(item_id="a")) for number in range(MOST_BATCH_ITEMS + 1)]
-    assert [len(batch) for batch in batches(small)] == [MOST_BATCH_ITEMS, 1]
-    large = [Row(number, Item(title="x" * 400_000)) for number in range(5)]
-    assert [len(batch) for batch in batches(large)] == [2, 2, 1]
-    assert list(batches([])) == []
+def test_batches_are_cut_by_count_by_size_and_before_an_item_comes_again() -> None:
+    def cut(rows: list[Row]) -> list[int]:
+        return [len(batch.rows) for batch in batches(rows, Lines(BytesIO(b"x\n")))]
+
+    small = [Row(number, Item(item_id=f"i{number}")) for number in range(MOST_BATCH_ITEMS + 1)]
+    assert cut(small) == [MOST_BATCH_ITEMS, 1]
+    large = [Row(number, Item(item_id=f"i{number}", title="x" * 400_000)) for number in range(5)]
+    assert cut(large) == [2, 2, 1]
+    assert cut([Row(1, Item(item_id="a")), Row(2, Item(item_id="b")), Row(3, Item(item_id="a"))]) == [2, 1]
+    assert cut([]) == []
 
 
 def test_a_written_line_is_read_as_the_same_item_without_what_only_the_server_says() -> None:
