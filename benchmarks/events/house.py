@@ -29,6 +29,7 @@ from nearcast_store.tenants.postgres import PostgresTenantStore
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_S = 60.0
+READY = {"serve": '"gateway.ready"', "keeper": '"keeper.ready"'}
 SETTINGS = {
     "NEARCAST_GATEWAY__GRPC_PORT": "0",
     "NEARCAST_GATEWAY__METRICS_PORT": "0",
@@ -79,7 +80,8 @@ class House:
         child = spawn(
             ChildSpec(name, argv, log_path, env={**kept, **SETTINGS, **addresses, **settings}, cwd=ROOT)
         )
-        process = Process(name, child, await _ready(log_path, child))
+        ready = '"workers.ready"' if "--workers" in command else READY[command[0]]
+        process = Process(name, child, await _ready(log_path, child, ready))
         self.running.append(process)
         return process
 
@@ -197,12 +199,12 @@ async def _make_tenant(dsn: str) -> tuple[int, str]:
     return tenant_id, key
 
 
-async def _ready(log_path: Path, child: "subprocess.Popen[bytes]") -> Mapping[str, Any]:
+async def _ready(log_path: Path, child: "subprocess.Popen[bytes]", ready: str) -> Mapping[str, Any]:
     async with asyncio.timeout(PATIENCE_S):
         while True:
             told = _text(log_path)
             for line in told.splitlines():
-                if '.ready"' in line:
+                if ready in line:
                     said: dict[str, Any] = json.loads(line)
                     return said
             if child.poll() is not None:

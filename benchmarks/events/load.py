@@ -1,14 +1,14 @@
 """The sender as a child of whoever measures."""
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import msgspec
 
-from benchmarks.events.house import ROOT, House, Process
+from benchmarks.children import spoken_to
+from benchmarks.events.house import House, Process
 from benchmarks.events.job import Job, Sent
 
 
@@ -59,20 +59,7 @@ async def sender(
         seconds,
         **other,
     )
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "benchmarks.events.sender",
-        msgspec.json.encode(job).decode(),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        cwd=ROOT,
-    )
-    try:
+    async with spoken_to("benchmarks.events.sender", job) as process:
         started = Sender(process)
         await started.hears("ready")
         yield started
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()

@@ -1,8 +1,8 @@
 """What memory each process holds for itself, sampled over time, and whether it grows."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from time import perf_counter
-from typing import Any
+from typing import Any, TypeAlias
 
 import asyncpg
 import numpy as np
@@ -16,6 +16,7 @@ POSTGRES = "postgres "
 REDIS = "redis without its log"
 PER_S = 600.0
 SERVERS = "select pid, coalesce(nullif(application_name, ''), backend_type) as name from pg_stat_activity"
+KibOf: TypeAlias = Callable[[str, Sequence[int]], Mapping[str, float]]
 COUNTS = "select count(*) from item_counts"
 
 
@@ -37,11 +38,23 @@ class Growth(Struct, frozen=True):
     percent: float
 
 
+def family_kib(name: str, pids: Sequence[int]) -> dict[str, float]:
+    """Of these processes and of all that descend from them, together."""
+    return {name: float(sum(anonymous_kib(pid) for one in pids for pid in family(one)))}
+
+
 class Sampler:
     """Looks at every process of a house; over connections of its own that stay open, and so do not count."""
 
-    def __init__(self, house: House, redis: Redis, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+    def __init__(
+        self,
+        house: House,
+        redis: Redis,
+        connection: "asyncpg.Connection[asyncpg.Record]",
+        kib_of: KibOf = family_kib,
+    ) -> None:
         self._house = house
+        self._kib_of = kib_of
         self._redis = redis
         self._connection = connection
         self._started = perf_counter()
@@ -49,10 +62,7 @@ class Sampler:
     async def take(self) -> Sample:
         """How it is now."""
         at_s, pids = perf_counter() - self._started, self._house.pids
-        kib = {
-            name: float(sum(anonymous_kib(pid) for one in pids[name] for pid in family(one)))
-            for name in ("gateway", "keeper")
-        }
+        kib = {**self._kib_of("gateway", pids["gateway"]), **self._kib_of("keeper", pids["keeper"])}
         kib |= await self._postgres(pids["postgres"])
         log_kib = await self._log_kib()
         kib[REDIS] = await self._redis_kib() - log_kib

@@ -5,22 +5,19 @@ import platform
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from benchmarks.machine import cpu_model
+
 
 def machine() -> str:
     """One line, with how busy others kept it."""
-    model = next(
-        (line.partition(": ")[2] for line in _lines("/proc/cpuinfo") if line.startswith("model name")),
-        platform.machine(),
-    )
     load = ", ".join(f"{each:.1f}" for each in os.getloadavg())
     return (
-        f"{os.cpu_count()} cores of {model}, Linux {platform.release()}, Python {platform.python_version()},"
-        f" load {load}, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
+        f"{os.cpu_count()} cores of {cpu_model()}, Linux {platform.release()},"
+        f" Python {platform.python_version()}, load {load}, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
     )
 
 
@@ -52,10 +49,3 @@ def _shown(cell: object) -> str:
     if isinstance(cell, float):
         return f"{cell:,.0f}" if cell >= 100 else f"{cell:.3g}"
     return f"{cell:,}" if isinstance(cell, int) else str(cell)
-
-
-def _lines(path: str) -> list[str]:
-    try:
-        return Path(path).read_text().splitlines()
-    except OSError:
-        return []

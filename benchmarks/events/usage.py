@@ -28,6 +28,11 @@ def cpu_s(pid: int) -> float:
     return sum(_ticks(each) for each in family(pid)) / _TICKS_PER_S
 
 
+def cpu_alone_s(pid: int) -> float:
+    """Seconds of processor time of a process, without its descendants."""
+    return sum(map(int, _fields(pid)[11:13])) / _TICKS_PER_S
+
+
 def cpu_by_name(pids: Mapping[str, Iterable[int]]) -> dict[str, float]:
     """Seconds of processor time of the processes under each name."""
     return {name: sum(cpu_s(pid) for pid in each) for name, each in pids.items()}
@@ -53,11 +58,28 @@ def _ticks(pid: int) -> int:
 
 def anonymous_kib(pid: int) -> int:
     """Memory that a process holds for itself; what it maps of files can be dropped and read again."""
+    return _rollup_kib(pid, "Pss_Anon:")
+
+
+def shared_kib(pid: int) -> int:
+    """Its part of memory that processes share, each page divided by how many of them map it."""
+    return _rollup_kib(pid, "Pss_Shmem:")
+
+
+def arguments(pid: int) -> list[str]:
+    """With which it was started; none when it is gone."""
+    try:
+        return (PROC / str(pid) / "cmdline").read_text().split("\0")
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+
+
+def _rollup_kib(pid: int, line_name: str) -> int:
     try:
         rollup = (PROC / str(pid) / "smaps_rollup").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return 0
-    return sum(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss_Anon:"))
+    return sum(int(line.split()[1]) for line in rollup.splitlines() if line.startswith(line_name))
 
 
 def own_cpu_s() -> float:
