@@ -208,7 +208,12 @@ def bearer(key: str) -> tuple[tuple[str, str], ...]:
 def make_config(dsn: str, redis_url: str, **gateway: Any) -> ProcessConfig:
     """Settings of a test's processes: free ports, and looks that come often."""
     settings = GatewayConfig(
-        grpc_port=0, metrics_port=0, reflection=True, refresh_interval_s=0.1, shutdown_grace_s=2.0
+        grpc_port=0,
+        metrics_port=0,
+        reflection=True,
+        refresh_interval_s=0.1,
+        shutdown_grace_s=2.0,
+        candidates="redis",  # nobody writes a replica unless a test begins a scribe
     )
     return ProcessConfig(
         gateway=msgspec.structs.replace(settings, **gateway),

@@ -31,6 +31,13 @@ def place_options(command: Decorated) -> Decorated:
     )
     for option, name, meaning in reversed(_FILTERS):
         command = click.option(f"--{option}", name, multiple=True, metavar="TEXT", help=meaning)(command)
+    command = click.option(
+        "--polygon",
+        type=click.File("r", encoding="utf-8"),
+        metavar="FILE",
+        help="Only items within this GeoJSON Polygon or MultiPolygon, and within the radius.",
+    )(command)
+    command = click.option("--market", default="", metavar="ID", help="Only items in this market.")(command)
     command = click.option("--limit", type=int, default=0, metavar="N", help="How many; 0 = the policy's.")(
         command
     )
@@ -67,7 +74,8 @@ def take_filter(options: dict[str, Any]) -> "Filter":
     from nearcast.v1.recommend_pb2 import Filter
 
     given: dict[str, Sequence[str]] = {name: options.pop(name) for _, name, _ in _FILTERS}
-    return Filter(**given)
+    polygon = options.pop("polygon")
+    return Filter(**given, market=options.pop("market"), polygon=polygon.read() if polygon else "")
 
 
 def title_of(item: "Item", item_id: str) -> str:

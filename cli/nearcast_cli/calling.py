@@ -26,6 +26,7 @@ _ADVICE = {
     "INVALID_API_KEY": "Check --api-key; make one with:  {nearcast} keys create",
     "INSUFFICIENT_SCOPE": "Use a key of another role; make one with:  {nearcast} keys create --role operator",
     "SCENARIO_UNKNOWN": "See the scenarios with:  {nearcast} policy show",
+    "MARKET_UNKNOWN": "See the markets with:  {nearcast} markets list",
     "KIND_UNKNOWN": "See the kinds with:  {nearcast} policy show",
 }
 

@@ -25,6 +25,7 @@ from nearcast_server.recalling import Recall
 from nearcast_server.recommending import Recommender
 from nearcast_server.recording import Recorder
 from nearcast_server.refreshing import KEEPER, Refresher
+from nearcast_server.searching import IndexFinder
 from nearcast_server.tenancy import Tenancies
 from nearcast_statskeeper.epochs import is_due, next_epoch
 from nearcast_statskeeper.folding import plan
@@ -63,7 +64,7 @@ class InProcess:
         request_ids = RequestIds(lambda: int(self._now_s * 1000), self._random)
         self._cataloguer = Cataloguer(self._catalog, clock)
         self._recommender = Recommender(
-            self._index,
+            IndexFinder(self._index),
             tenancies,
             clock,
             Decider(request_ids, self._random),
@@ -123,9 +124,7 @@ class InProcess:
         except RequestError as error:
             raise BackendRefusedError(f"{error.reason}: {error}") from error
         return Slate(
-            tuple(
-                SlateItem(placed.hit.served.item.item_id, placed.rank, placed.token) for placed in slate.items
-            ),
+            tuple(SlateItem(placed.shown.item_id, placed.rank, placed.token) for placed in slate.items),
             slate.decision.choice.feed,
             slate.decision.choice.propensity,
         )

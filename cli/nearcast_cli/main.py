@@ -18,6 +18,7 @@ COMMANDS = {
     "record": "record",
     "stats": "stats",
     "items": "items",
+    "markets": "markets",
     "simulate": "simulate",
     "policy": "policy",
     "config": "config",
@@ -30,8 +31,10 @@ COMMANDS = {
     "events": "events",
     "dead-letters": "dead_letters",
     "serve": "serve",
+    "scribe": "scribe",
     "keeper": "keeper",
     "town": "town",
+    "bench": "bench",
     "test": "test",
     "version": "version",
 }

@@ -1,16 +1,18 @@
 """Lines of NDJSON as items, and what is wrong with a line that is none."""
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from google.protobuf import json_format
 
+from nearcast.v1.error_reason_pb2 import ErrorReason
 from nearcast.v1.item_pb2 import Item
+from nearcast.v1.outcome_pb2 import Outcome
 from nearcast_cli.jsonlines import NoMessageError, read_message
+from nearcast_cli.plainitem import read_plain_item
 
 # The server takes 1 MiB a call; what is around the items needs little.
 MOST_BATCH_BYTES = 900_000
-MOST_BATCH_ITEMS = 200
+MOST_BATCH_ITEMS = 500
 
 _OUTPUT_ONLY = ("created_at", "updated_at", "posting", "etag")
 
@@ -21,6 +23,11 @@ class Row:
 
     line: int
     item: Item
+
+    def refused(self, outcome: Outcome) -> "BadRow":
+        """What the server says of it."""
+        reason = ErrorReason.Name(outcome.reason).removeprefix("ERROR_REASON_")
+        return BadRow(self.line, self.item.item_id[:128], outcome.field, reason, outcome.message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,26 +51,22 @@ class BadRow:
         }
 
 
-def read_rows(lines: Iterable[bytes]) -> Iterator[Row | BadRow]:
-    """Each line that is not blank, in order."""
-    for number, line in enumerate(lines, start=1):
-        if line.strip():
-            yield _read(number, line)
+def read_row(number: int, line: bytes) -> Row | BadRow:
+    """One line that is not blank."""
+    item = read_plain_item(line)
+    if item is None:
+        try:
+            item = read_message(line, Item())
+        except NoMessageError as error:
+            return BadRow(number, "", error.field, "MALFORMED_MESSAGE", error.message)
+    return fitting(number, item)
 
 
-def batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
-    """As many as one call takes, by count and by size."""
-    batch: list[Row] = []
-    size = 0
-    for row in rows:
-        row_size = row.item.ByteSize()
-        if batch and (len(batch) == MOST_BATCH_ITEMS or size + row_size > MOST_BATCH_BYTES):
-            yield batch
-            batch, size = [], 0
-        batch.append(row)
-        size += row_size
-    if batch:
-        yield batch
+def fitting(number: int, item: Item) -> Row | BadRow:
+    """Whether a call can take the item at all."""
+    if item.ByteSize() > MOST_BATCH_BYTES:
+        return BadRow(number, item.item_id[:128], "", "TOO_LARGE", f"is larger than {MOST_BATCH_BYTES} bytes")
+    return Row(number, item)
 
 
 def write_row(item: Item, keep_version: bool) -> str:
@@ -73,13 +76,3 @@ def write_row(item: Item, keep_version: bool) -> str:
     if not keep_version:
         item.ClearField("version")
     return json_format.MessageToJson(item, indent=None, ensure_ascii=False)
-
-
-def _read(number: int, line: bytes) -> Row | BadRow:
-    try:
-        item = read_message(line, Item())
-    except NoMessageError as error:
-        return BadRow(number, "", error.field, "MALFORMED_MESSAGE", error.message)
-    if item.ByteSize() > MOST_BATCH_BYTES:
-        return BadRow(number, item.item_id[:128], "", "TOO_LARGE", f"is larger than {MOST_BATCH_BYTES} bytes")
-    return Row(number, item)

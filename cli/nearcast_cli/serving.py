@@ -49,7 +49,9 @@ def unsafe_option(command: Decorated) -> Decorated:
     )(command)
 
 
-def run_process(config_path: Path | None, overrides: dict[str, object], body: Body) -> None:
+def run_process(
+    config_path: Path | None, overrides: dict[str, object], body: Body, *, worker: str = ""
+) -> None:
     """Run the body until SIGTERM or SIGINT; a schema that does not fit ends it with the command to run."""
     from nearcast_config.loading import load_file
     from nearcast_telemetry.logs import configure
@@ -58,7 +60,7 @@ def run_process(config_path: Path | None, overrides: dict[str, object], body: Bo
     process = settings.process
     require_dsn(process, None)
     require_redis(process)
-    configure(process.logging.level, process.logging.format)
+    configure(process.logging.level, process.logging.format, worker=worker)
     run_loop(_guarded(settings, config_path, body))
 
 

@@ -19,11 +19,14 @@ PATIENCE_S = 60.0
 
 
 def environment() -> dict[str, str]:
-    """Ours without the developer's settings. The tests' own Postgres is quick, not safe."""
+    """Ours without the developer's settings. The tests' own Postgres is quick, not safe.
+
+    Loading machine code takes each process seconds: it is the crews of workers and scribes that have it.
+    """
     ours = {
         name: text for name, text in os.environ.items() if not name.startswith("NEARCAST_") or name == MARK
     }
-    return {**ours, "NEARCAST_PREFLIGHT__ENFORCE": "false"}
+    return {**ours, "NEARCAST_PREFLIGHT__ENFORCE": "false", "NEARCAST_KERNEL": "twin"}
 
 
 def nearcast(

@@ -72,8 +72,9 @@ class Ends:
         roster = Roster(tenants, MemoryPolicyStore(clock), clock)
         metrics = Metrics(CollectorRegistry(), KEEPER_METRICS)
         keeper = Consumer(self.reader(name), self.counts, roster, metrics, Appetite(100, idle_s), clock)
-        idle = 0
-        while idle < 4:  # a look at what others left and one at what is new, twice
+        # Where others' work is taken over soon, they are looked after for several times as long.
+        idle, ends_at = 0, clock() + (30 * idle_s if idle_s < 0.1 else 0.0)
+        while idle < 4 or clock() < ends_at:  # a look at what others left and one at what is new, twice
             idle = 0 if await keeper.step() else idle + 1
 
 

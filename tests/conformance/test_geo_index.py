@@ -14,10 +14,12 @@ from nearcast_store.index.protocol import Found
 from nearcast_store.index.redis import RedisGeoIndex
 from nearcast_store.redis_client import open_client
 from nearcast_store.relay.applying import RedisIndexWriter
+from tests.geojsons import box
 from tests.servedworlds import seen, served
 
 TENANT, OTHER = 1, 2
 HERE = Point(59.91, 10.75)
+HERE_PLACE = (HERE.lat, HERE.lon)
 NORTH_1_KM = (59.919, 10.75)
 NORTH_3_KM = (59.937, 10.75)
 
@@ -110,6 +112,49 @@ async def test_a_reach_takes_the_place_of_the_radius(world: World) -> None:
     assert seen(await near(world)) == [("item-1", 0)]
     south_21_km = Point(59.855, 10.75)
     assert seen(await near(world, center=south_21_km)) == []
+
+
+AROUND_HERE = box(10.7, 59.9, 10.8, 59.92)
+
+
+async def test_an_area_takes_the_place_of_the_radius(world: World) -> None:
+    await world.put(served(1, NORTH_3_KM, reach_area=AROUND_HERE), served(2, NORTH_1_KM))
+    assert seen(await near(world, radius_m=1.0)) == [("item-1", 0)]
+    assert seen(await near(world)) == [("item-2", 0), ("item-1", 0)]
+    beyond = Point(*NORTH_3_KM)
+    assert seen(await near(world, center=beyond)) == [("item-2", 0)]
+    assert seen(await near(world, center=Point(59.92, 10.8), radius_m=1.0)) == [("item-1", 0)]
+
+
+async def test_an_area_that_is_given_up_or_gone_leaves_nothing(world: World) -> None:
+    await world.put(
+        served(1, NORTH_3_KM, reach_area=AROUND_HERE), served(2, NORTH_3_KM, reach_area=AROUND_HERE)
+    )
+    await world.put(served(1, NORTH_3_KM))
+    assert seen(await near(world, radius_m=1.0)) == [("item-2", 0)]
+    assert seen(await near(world)) == [("item-1", 0), ("item-2", 0)]
+    await world.remove(2)
+    assert seen(await near(world)) == [("item-1", 0)]
+
+
+async def test_areas_count_among_the_nearest_like_others(world: World) -> None:
+    crowd = [served(n, (59.91 + n * 1e-5, 10.75)) for n in range(1, 80)]
+    await world.put(
+        *crowd,
+        served(100, NORTH_3_KM, reach_area=AROUND_HERE),
+        served(101, HERE_PLACE, reach_area=AROUND_HERE),
+    )
+    found = await near(world, most=3)
+    assert seen(found) == [("item-101", 0), ("item-1", 0), ("item-2", 0)]
+    assert found.truncated
+    assert seen(await near(world, most=100))[-1] == ("item-100", 0)
+
+
+async def test_an_area_that_cannot_be_read_is_nowhere(world: World) -> None:
+    await world.put(served(1, HERE_PLACE, reach_area="{}"))
+    assert seen(await near(world)) == []
+    await world.remove(1)
+    assert seen(await near(world)) == []
 
 
 @pytest.mark.parametrize("reach_m", [0.5, 1000.0, 1000.5, 64_000.0, 500_000.0])

@@ -36,7 +36,7 @@ Generated: `python -m tests.contract.apipage`.
 def roles() -> dict[str, str]:
     """Who may call each RPC."""
     services = Services(
-        CatalogService(NOBODY, NOBODY),
+        CatalogService(NOBODY, NOBODY, NOBODY, NOBODY),
         RecommendService(NOBODY, NOBODY, NOBODY, NOBODY, NOBODY),
         EventService(NOBODY, NOBODY, NOBODY),
         StatsService(NOBODY, NOBODY, NOBODY),

@@ -82,6 +82,13 @@ ADVICE = {
     "SLATE_FIELDS": "Send it as an impression, with a person, a session, times and ids alone.",
     "SEEN_INVALID": "Set a bit for each item that came on screen: the first item is the lowest bit.",
     "DWELL_INVALID": "Send one value for each item seen, or none.",
+    "POLYGON_MALFORMED": "Send the text of a GeoJSON Polygon or MultiPolygon: a geometry, not a Feature.",
+    "POLYGON_INVALID": "Repair the ring that the message names; see docs/markets.md.",
+    "POLYGON_TOO_LARGE": "Simplify the polygon to fewer positions.",
+    "MARKET_UNKNOWN": "Name an enabled market that ListMarkets lists, or none.",
+    "MARKET_NOT_FOUND": "Nothing, or set allow_missing when deleting.",
+    "MARKET_LIMIT": "Delete markets that are not needed.",
+    "REACH_CONFLICT": "Send one of the two.",
     "RESUME_TOKEN_INVALID": "Begin again without the token, with a snapshot.",
 }
 

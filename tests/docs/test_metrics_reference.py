@@ -5,7 +5,8 @@ from pathlib import Path
 from nearcast.v1 import catalog_pb2, event_pb2, recommend_pb2, stats_pb2
 from nearcast.v1.error_reason_pb2 import ErrorReason
 from nearcast.v1.recommend_pb2 import DegradedReason
-from nearcast_telemetry.metrics import DEGRADED, EVENT_REFUSALS, METHODS, reference
+from nearcast_telemetry.metrics import DEGRADED, EVENT_REFUSALS, METHODS
+from nearcast_telemetry.metricspage import reference
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "metrics.md"
 

@@ -12,14 +12,14 @@ import asyncpg
 import msgspec
 import pytest
 
-from nearcast.v1 import catalog_pb2, event_pb2, item_pb2, person_pb2, recommend_pb2, stats_pb2
+from nearcast.v1 import catalog_pb2, event_pb2, person_pb2, recommend_pb2, stats_pb2
 from nearcast_config.policy import Exploration, Policy
 from nearcast_ledger.requestid import RequestIds
 from nearcast_store.policies.postgres import PostgresPolicyStore
+from tests import towns
 from tests.gateways import (
     Gateway,
     Refusal,
-    Tenant,
     eventually,
     item,
     make_config,
@@ -28,7 +28,7 @@ from tests.gateways import (
     running_gateway,
     running_keeper,
 )
-from tests.services import database_name, new_database
+from tests.services import database_name
 
 SOON_S = 2.0
 PATIENT_S = 10.0
@@ -40,12 +40,8 @@ async def working(
     postgres_server: str, migrated_template: str, _redis_databases: Iterator[str]
 ) -> AsyncIterator[Gateway]:
     """A gateway with a keeper behind it."""
-    async with new_database(postgres_server, migrated_template) as dsn:
-        config = make_config(dsn, next(_redis_databases))
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("nearcast_statskeeper.roster.TENANTS_STALE_S", 0.05)
-            async with running_keeper(config), running_gateway(config) as gateway:
-                yield gateway
+    async with towns.working_gateway(postgres_server, migrated_template, next(_redis_databases)) as gateway:
+        yield gateway
 
 
 @pytest.fixture
@@ -55,20 +51,8 @@ async def town(working: Gateway, request: pytest.FixtureRequest) -> "Town":
     return Town(working, await working.new_tenant(f"{name}-{secrets.token_hex(3)}"))
 
 
-class Town:
+class Town(towns.Town):
     """What an app and its backend do."""
-
-    def __init__(self, gateway: Gateway, tenant: Tenant) -> None:
-        self.gateway = gateway
-        self.tenant = tenant
-
-    async def call(self, request: Any) -> Any:
-        return await self.gateway.call(self.tenant, request)
-
-    async def put(self, *items: item_pb2.Item) -> list[catalog_pb2.ItemResult]:
-        results = list((await self.call(catalog_pb2.UpsertItemsRequest(items=items))).results)
-        assert not [result for result in results if result.outcome.code]
-        return results
 
     async def shown(self, *at: float, **asked: Any) -> list[str]:
         return [found.item_id for found in (await self.call(nearby(*(at or CENTER), **asked))).items]

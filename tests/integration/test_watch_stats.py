@@ -351,14 +351,14 @@ async def test_a_token_is_for_the_items_it_was_made_for(house: Gateway, audience
 async def test_a_silent_stream_says_that_it_lives(house: Gateway, audience: Audience) -> None:
     loop = asyncio.get_running_loop()
     async with watching(house, audience.tenant) as listener:
-        await listener.hear()
-        began = loop.time()
-        for _ in range(3):
+        began, silent = loop.time(), 0
+        while silent < 3:
             message = await listener.hear()
             assert not message.items
-            assert not message.feeds
             assert message.settled
             assert message.resume_token
+            # The first policy epoch may be published meanwhile, which is something to tell.
+            began, silent = (loop.time(), 0) if message.feeds else (began, silent + 1)
         assert loop.time() - began >= 2 * HEARTBEAT_S
 
 

@@ -251,6 +251,15 @@ async def test_what_a_person_saw_is_left_out_for_that_person_alone(shop: Shop) -
     assert {found.item_id for found in (*page.items, *rest.items)} == everything - seen
 
 
+async def test_what_a_person_reports_is_left_out_of_the_very_next_answer(shop: Shop) -> None:
+    """Before it is counted: whoever took the report remembers it."""
+    everything = await shop.left(ANN)
+    slate = await shop.slate(person=ANN)
+    await shop.record(report(slate, (0, 1), person=ANN))
+    assert await shop.left(ANN) == everything - {slate.items[0].item_id, slate.items[1].item_id}
+    assert await shop.left(BOB) == everything
+
+
 async def test_what_is_remembered_is_bounded_by_the_policy(shop: Shop) -> None:
     await shop.set_policy(seen=Seen(most=3, keep_hours=2.0))
     for _ in range(3):

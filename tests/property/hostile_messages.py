@@ -14,12 +14,18 @@ from google.protobuf.message_factory import GetMessageClass
 from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import strategies as st
 
+from tests.geojsons import polygon
+
 DEEPEST = 6
 # Of a hundred values of a message, how many are of the wild kind: some messages are nearly right.
 WILDNESS = (0, 2, 10, 60)
 _ALLOWED = string.ascii_letters + string.digits + "._~-"
 _NOW = int(time.time())
 _UUID7 = (_NOW * 1000) << 80 | 7 << 76 | 2 << 62
+
+_SQUARE = [(10.0, 59.0), (11.0, 59.0), (11.0, 60.0), (10.0, 60.0)]
+_HERE, _ACROSS = polygon(_SQUARE), polygon([(170.0, -80.0), (-170.0, -80.0), (-170.0, 80.0), (170.0, 80.0)])
+_HOLED = polygon(_SQUARE, [(10.4, 59.4), (10.6, 59.4), (10.6, 59.6), (10.4, 59.6)])
 
 wild_doubles = st.one_of(
     st.sampled_from([0.0, -0.0, 1.0, -1.0, 90.0, -90.0, 180.0, -180.0, 5000.0, 1e5, 1e9]),
@@ -62,6 +68,10 @@ TAME: Mapping[str, st.SearchStrategy[Any]] = {
     "url": st.sampled_from(["", "https://example.org/a?b=c#d"]),
     "image_url": st.sampled_from(["", "http://example.org"]),
     "time_zone": st.sampled_from(["UTC", "Europe/Oslo"]),
+    "market": st.just(""),
+    "geometry": st.sampled_from([_HERE, _ACROSS, _HOLED]),
+    "polygon": st.sampled_from(["", _HERE, _ACROSS, _HOLED]),
+    "reach_area": st.sampled_from(["", "", "", _HERE, _ACROSS]),
     "paths": st.sampled_from(["title", "item_id", "locations", "*"]),
 }
 # Times that must lie after others.

@@ -1,6 +1,7 @@
 """Tokens of every kind: what is signed comes back, and nothing that was changed does."""
 
 from collections.abc import Callable
+from ctypes import string_at
 from uuid import UUID
 
 import pytest
@@ -8,14 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from nearcast_compiling.native import WHY_NOT
 from nearcast_ledger.claims import Claims
 from nearcast_ledger.keyring import Keyring, SigningKey
 from nearcast_ledger.nearbycursor import NearbyCursor, NearbyCursors
 from nearcast_ledger.pagetoken import PageToken, PageTokens
 from nearcast_ledger.postings import unpack_postings
-from nearcast_ledger.rewardtoken import RewardTokens
-from nearcast_ledger.sealing import TokenInvalidError
-from nearcast_ledger.seen import bitmap_of, places_in
+from nearcast_ledger.rewardtoken import REWARD_TOKEN_CHARS, RewardTokens
+from nearcast_ledger.sealing import Seal, TokenInvalidError
+from nearcast_ledger.seen import MOST_SLATE_ITEMS, bitmap_of, places_in
 from nearcast_ledger.sessiontoken import SessionToken, SessionTokens
 
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
@@ -93,6 +95,18 @@ def test_a_slate_says_what_the_tokens_of_its_items_say(value: Claims, postings: 
         for place, posting in enumerate(postings)
     ]
     assert list(REWARDS.verify_slate(REWARDS.sign_slate(first, postings), value.tenant_id)) == single
+
+
+@pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT)
+@settings(deadline=None)
+@given(claims, st.lists(bigints, max_size=MOST_SLATE_ITEMS))
+def test_machine_code_writes_the_tokens_that_are_signed_one_by_one(
+    first: Claims, postings: list[int]
+) -> None:
+    first = replace(first, position=min(first.position, 32_000))
+    where = REWARDS.press_items(first, postings)
+    text = string_at(where, len(postings) * REWARD_TOKEN_CHARS).decode()
+    assert text == "".join(REWARDS.sign_items(first, postings))
 
 
 @given(st.sets(st.integers(0, 199)))
@@ -184,3 +198,19 @@ def test_every_cut_is_refused(kind: str) -> None:
 def test_no_guess_is_a_token(kind: str, guess: str) -> None:
     with pytest.raises(TokenInvalidError):
         EXAMPLES[kind][1](guess)
+
+
+@given(claims, st.lists(bigints, max_size=5))
+def test_items_signed_together_have_the_tokens_of_each(first: Claims, postings: list[int]) -> None:
+    first = replace(first, position=min(first.position, 32_000))
+    assert REWARDS.sign_items(first, postings) == [
+        REWARDS.sign(replace(first, posting=posting, position=first.position + place))
+        for place, posting in enumerate(postings)
+    ]
+
+
+@given(st.lists(sized(80), max_size=4), st.integers(0, 80))
+def test_payloads_closed_together_are_closed_as_each(payloads: list[bytes], size: int) -> None:
+    """Also those whose tokens do not fill their last character."""
+    seal, cut = Seal(RING, b"test"), [payload[:size] for payload in payloads]
+    assert seal.close_all(cut) == [seal.close(payload) for payload in cut]

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 SETTINGS = {
     "grpc_port": "gateway.grpc_port",
     "http_port": "gateway.http_port",
+    "workers": "gateway.workers",
     "postgres_dsn": "postgres.dsn",
     "redis_url": "redis.geo_url",
 }
@@ -29,6 +30,7 @@ SETTINGS = {
 @click.option(
     "--grpc-port", type=int, metavar="N", help="Port of the gateway [default: 50051; 0 = any free]."
 )
+@click.option("--workers", type=int, metavar="N", help="Gateway processes that share the port [default: 1].")
 @click.option("--http-port", type=int, metavar="N", help="Reserved for HTTP/JSON [default: 8080].")
 @click.option("--postgres-dsn", metavar="DSN", help="Your Postgres 15 or newer, instead of the embedded one.")
 @click.option("--redis-url", metavar="URL", help="Your Redis 6.2 or Valkey, instead of the embedded one.")

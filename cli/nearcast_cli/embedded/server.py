@@ -39,7 +39,7 @@ class RunningServer:
 
     def __init__(self, plan: ServerPlan) -> None:
         self.plan = plan
-        self._log_offset = _size(plan.child.log_path)
+        self._log_offset = _size(plan.child.log)
         with plan.guard.open("a", encoding="utf-8") as guard:
             if not take_lock(guard, LEFTOVERS_WITHIN_S):
                 raise self._failed("is still running from before and does not end")
@@ -72,8 +72,8 @@ class RunningServer:
             server=plan.title,
             directory=plan.directory,
             outcome=outcome,
-            log_path=plan.child.log_path,
-            log_end=log_end(plan.child.log_path, self._log_offset),
+            log_path=plan.child.log,
+            log_end=log_end(plan.child.log, self._log_offset),
             advice=plan.advice,
         )
 

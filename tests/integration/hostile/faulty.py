@@ -15,12 +15,13 @@ from nearcast_config.policy import Policy
 from nearcast_geo.point import Point
 from nearcast_ledger.event import Durability, Entry
 from nearcast_ledger.requestid import RequestIds
+from nearcast_server.bordering import MarketKeeper
 from nearcast_server.callers import KeyCallers
 from nearcast_server.cataloguing import Cataloguer
 from nearcast_server.deciding import Decider
 from nearcast_server.gate import Gate
 from nearcast_server.listing import Lister
-from nearcast_server.listpages import ListPages
+from nearcast_server.listpages import MARKETS, ListPages
 from nearcast_server.noticeboard import Noticeboard
 from nearcast_server.recalling import Recall
 from nearcast_server.recommending import Recommender
@@ -34,6 +35,7 @@ from nearcast_server.rpc.recommend import RecommendService
 from nearcast_server.rpc.service import Services, generic_handlers, methods
 from nearcast_server.rpc.stats import StatsService
 from nearcast_server.rpc.streaming import Draining, Limits, StreamEndpoint, StreamMethod
+from nearcast_server.searching import IndexFinder
 from nearcast_server.serving import ServedTally
 from nearcast_server.tenancy import Tenancies
 from nearcast_server.watching import StatsWatch
@@ -41,6 +43,7 @@ from nearcast_store.catalog.memory import MemoryCatalogStore
 from nearcast_store.changes.memory import MemoryChangeFeed
 from nearcast_store.counting.memory import MemoryCountStore
 from nearcast_store.index.protocol import Found
+from nearcast_store.markets.memory import MemoryMarketStore
 from nearcast_store.policies.memory import MemoryPolicyStore
 from nearcast_store.seen.memory import MemorySeenStore
 from nearcast_store.served.memory import MemoryServedStore
@@ -124,6 +127,15 @@ class _Log:
         return Durability.MEMORY
 
 
+def _catalog_service(catalog: MemoryCatalogStore, tenancies: Tenancies) -> CatalogService:
+    return CatalogService(
+        Cataloguer(catalog, time.time),
+        MarketKeeper(MemoryMarketStore(), time.time),
+        ListPages(tenancies),
+        ListPages(tenancies, MARKETS),
+    )
+
+
 @asynccontextmanager
 async def faulty_gateway(deadlines: Deadlines = DEADLINES, limits: Limits = LIMITS) -> AsyncIterator[Faulty]:
     """Every RPC, as the real gateway answers it."""
@@ -137,21 +149,21 @@ async def faulty_gateway(deadlines: Deadlines = DEADLINES, limits: Limits = LIMI
     registry, in_flight = CollectorRegistry(), InFlight()
     metrics, callers = Metrics(registry, SERVER_METRICS), KeyCallers(tenants, time.monotonic)
     gate = Gate(MOST_EVENT_CALLS, PATIENCE_S, metrics, lambda: 0.0, lambda: MOST_EVENT_CALLS)
-    catalog, index = MemoryCatalogStore(MemoryChangeFeed(time.time)), _Index(faults)
+    catalog, finder = MemoryCatalogStore(MemoryChangeFeed(time.time)), IndexFinder(_Index(faults))
     served = MemoryServedStore()
     reporter = Reporter(counts, catalog, served, tenancies, time.time)
     request_ids = RequestIds(lambda: time.time_ns() // 1_000_000, secrets.token_bytes)
     services = Services(
-        CatalogService(Cataloguer(catalog, time.time), ListPages(tenancies)),
+        _catalog_service(catalog, tenancies),
         RecommendService(
             Recommender(
-                index,
+                finder,
                 tenancies,
                 time.time,
                 Decider(request_ids, secrets.token_bytes),
                 Recall(MemorySeenStore()),
             ),
-            Lister(index, tenancies, time.time),
+            Lister(finder, tenancies, time.time),
             time.time,
             metrics,
             ServedTally(served, metrics),

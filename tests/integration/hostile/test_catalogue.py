@@ -9,7 +9,7 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from nearcast.v1 import catalog_pb2, item_pb2, location_pb2, outcome_pb2, stats_pb2
+from nearcast.v1 import catalog_pb2, item_pb2, location_pb2, market_pb2, outcome_pb2, stats_pb2
 from nearcast.v1.error_reason_pb2 import ErrorReason
 from tests.gateways import Gateway, Tenant, at, item
 from tests.integration.hostile.rows import Row, assert_unharmed, check_refused, params, refusal_of
@@ -34,6 +34,13 @@ def whole_calls() -> Iterator[Row]:
     ):
         yield Row(f"no {name}", empty, "EMPTY_BATCH", name, "at least one entry")
         yield Row(f"501 {name}", long, "BATCH_TOO_LARGE", name, "at most 500 entries, got 501")
+    for many_markets in (
+        catalog_pb2.UpsertMarketsRequest(markets=[market_pb2.Market()] * 101),
+        catalog_pb2.DeleteMarketsRequest(market_ids=["x"] * 101),
+    ):
+        name = many_markets.DESCRIPTOR.fields[0].name
+        yield Row(f"no {name}", type(many_markets)(), "EMPTY_BATCH", name, "at least one entry")
+        yield Row(f"101 {name}", many_markets, "BATCH_TOO_LARGE", name, "at most 100 entries, got 101")
     endless = upsert(*[item_pb2.Item()] * 500_000)
     yield Row("half a million items", endless, "BATCH_TOO_LARGE", "items", "send several calls")
     for bad, reason, rule in (
@@ -50,6 +57,7 @@ def whole_calls() -> Iterator[Row]:
     for page in (
         catalog_pb2.ListItemsRequest(page_size=-1),
         catalog_pb2.ListItemsRequest(page_size=-(2**31)),
+        catalog_pb2.ListMarketsRequest(page_size=-1),
         stats_pb2.GetStatsRequest(page_size=-1),
     ):
         name = page.DESCRIPTOR.name
@@ -57,6 +65,8 @@ def whole_calls() -> Iterator[Row]:
     for token in ("x", "AAAA" * 30, "A" * 5000, "'; drop table items; --", "\0", "ü" * 40):
         listed = catalog_pb2.ListItemsRequest(page_token=token)
         yield Row(f"page {token[:9]!r}", listed, "PAGE_TOKEN_INVALID", "page_token", "")
+        markets = catalog_pb2.ListMarketsRequest(page_token=token)
+        yield Row(f"markets {token[:9]!r}", markets, "PAGE_TOKEN_INVALID", "page_token", "")
     mask = FieldMask(paths=["title", "secret"])
     for request in (
         catalog_pb2.GetItemRequest(item_id="x", read_mask=mask),

@@ -12,7 +12,10 @@ from tests.gateways import PATHS, ROLES, Gateway, Refusal, Tenant, bearer, event
 from tests.integration.hostile.rows import assert_unharmed, assert_well_formed, refusal_of
 from tests.integration.hostile.test_wire import GOOD
 
-ADMIN = ("UpsertItems", "DeleteItems", "GetItem", "ListItems", "GetStats", "WatchStats")
+ADMIN = (
+    *("UpsertItems", "DeleteItems", "GetItem", "ListItems", "GetStats", "WatchStats"),
+    *("UpsertMarkets", "DeleteMarkets", "ListMarkets"),
+)
 EMPTY_HANDED = {"GetItem": "ITEM_NOT_FOUND", "WatchStats": "RESUME_TOKEN_INVALID"}
 UNKNOWN = "the API key is unknown, expired or revoked"
 LATEST_S = 5.0

@@ -10,6 +10,7 @@ from google.protobuf.message import Message
 
 from nearcast.v1 import person_pb2, recommend_pb2
 from tests.gateways import Gateway, Tenant, at, nearby, recommend
+from tests.geojsons import polygon
 from tests.integration.hostile.rows import Row, check_refused, params
 
 CHARSET = "may only have characters of [A-Za-z0-9._~-]"
@@ -92,6 +93,36 @@ def filters() -> Iterator[Row]:
         yield from both(f"exclude {name}", reason, field, rule, filter=request_filter)
 
 
+def areas() -> Iterator[Row]:
+    bow_tie = polygon([(0.5, 0.5), (1.5, 1.5), (1.5, 0.5), (0.5, 1.5)])
+    long_ring = polygon([(-170.0 + 0.01 * n, n % 2) for n in range(501)])
+    for name, text, reason, rule in (
+        ("no JSON", "POLYGON((0 0, 1 1, 1 0, 0 0))", "POLYGON_MALFORMED", "GeoJSON geometry"),
+        ("a point", '{"type": "Point", "coordinates": [1, 2]}', "POLYGON_MALFORMED", "Polygon or Multi"),
+        ("strange", '{"type": "\u202e\\u0000"}', "POLYGON_MALFORMED", "GeoJSON geometry"),
+        ("deep", "[" * 30_000, "POLYGON_MALFORMED", "GeoJSON geometry"),
+        ("NaN", polygon([(0, 0), (1, math.nan), (1, 1)]), "POLYGON_MALFORMED", "GeoJSON geometry"),
+        ("no ring", '{"type": "Polygon", "coordinates": []}', "POLYGON_INVALID", "empty list"),
+        ("open", '{"type":"Polygon","coordinates":[[[0,0],[1,0],[1,1]]]}', "POLYGON_INVALID", "closed"),
+        ("two points", polygon([(0, 0), (1, 1)]), "POLYGON_INVALID", "at least 4 positions"),
+        ("one point", polygon([(3, 3)] * 9), "POLYGON_INVALID", "at least 3 different positions"),
+        ("a bow-tie", bow_tie, "POLYGON_INVALID", "crosses itself near longitude 1.000, latitude 1.000"),
+        ("501 points", long_ring, "POLYGON_TOO_LARGE", "at most 500 positions, got 502"),
+        ("32 KiB", " " * 32_769, "POLYGON_TOO_LARGE", "at most 32768 bytes, got 32769"),
+        ("latitude", polygon([(0, 0), (1, 91), (1, 1)]), "LATITUDE_OUT_OF_RANGE", LATITUDE),
+        ("longitude", polygon([(0, 0), (181, 1), (1, 1)]), "LONGITUDE_OUT_OF_RANGE", LONGITUDE),
+    ):
+        asked = recommend_pb2.Filter(polygon=text)
+        yield from both(f"polygon {name}", reason, "filter.polygon", rule, filter=asked)
+    for name, value, reason, rule in (
+        ("unknown", "atlantis", "MARKET_UNKNOWN", "id of an enabled market, got atlantis"),
+        ("control", "\x00\u202e", "MARKET_UNKNOWN", "got \\x00\\u202e"),
+        ("long", "x" * 65, "TEXT_TOO_LONG", "1 to 64 characters"),
+    ):
+        asked = recommend_pb2.Filter(market=value)
+        yield from both(f"market {name}", reason, "filter.market", rule, filter=asked)
+
+
 def masks_and_pages() -> Iterator[Row]:
     for path in ("nope", "locations.latitude", "item.title", "title,url", "", "\x00"):
         mask = FieldMask(paths=["title", path])
@@ -153,7 +184,7 @@ def people() -> Iterator[Row]:
     )
 
 
-@params([*places(), *sizes(), *filters(), *masks_and_pages(), *people()])
+@params([*places(), *sizes(), *filters(), *areas(), *masks_and_pages(), *people()])
 async def test_a_wrong_value_is_refused_with_its_field_and_rule(
     gateway: Gateway, tenant: Tenant, row: Row
 ) -> None:

@@ -164,10 +164,14 @@ async def faulty() -> AsyncIterator[Faulty]:
         yield started
 
 
-async def test_a_body_that_never_ends_has_a_deadline(faulty: Faulty) -> None:
-    """Its first bytes come, then one now and then; its sender named no deadline."""
+@pytest.mark.parametrize("named", [(), (("grpc-timeout", "300m"),), (("grpc-timeout", "99999999H"),)])
+async def test_a_body_that_never_ends_has_a_deadline(
+    faulty: Faulty, named: tuple[tuple[str, str], ...]
+) -> None:
+    """Its first bytes come, then one now and then; also of a sender whose key is remembered."""
+    await faulty.raw(PATHS["Nearby"], nearby(1.0, 1.0).SerializeToString())
     async with spoken(faulty.port) as speaker:
-        stream = await speaker.call(RECORD, bearer(faulty.key))
+        stream = await speaker.call(RECORD, [*bearer(faulty.key), *named])
         await speaker.send(frame(DATA, 0, stream, WHOLE[:7]))
 
         async def dribble() -> None:

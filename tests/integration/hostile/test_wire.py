@@ -40,6 +40,9 @@ GOOD: dict[str, Message] = {
     "DeleteItems": catalog_pb2.DeleteItemsRequest(item_ids=["a"], allow_missing=True),
     "GetItem": catalog_pb2.GetItemRequest(item_id="a"),
     "ListItems": catalog_pb2.ListItemsRequest(page_size=1),
+    "UpsertMarkets": catalog_pb2.UpsertMarketsRequest(markets=[{"market_id": "a"}]),  # type: ignore[list-item]
+    "DeleteMarkets": catalog_pb2.DeleteMarketsRequest(market_ids=["a"], allow_missing=True),
+    "ListMarkets": catalog_pb2.ListMarketsRequest(page_size=1),
     "Nearby": nearby(1.0, 1.0),
     "Recommend": recommend(1.0, 1.0),
     "RecordEvents": event_pb2.RecordEventsRequest(events=[event_pb2.Event(kind="view")]),
@@ -51,6 +54,8 @@ GOOD: dict[str, Message] = {
 EMPTY = {
     "UpsertItems": ("INVALID_ARGUMENT", "EMPTY_BATCH"),
     "DeleteItems": ("INVALID_ARGUMENT", "EMPTY_BATCH"),
+    "UpsertMarkets": ("INVALID_ARGUMENT", "EMPTY_BATCH"),
+    "DeleteMarkets": ("INVALID_ARGUMENT", "EMPTY_BATCH"),
     "GetItem": ("INVALID_ARGUMENT", "ID_LENGTH"),
     "Nearby": ("INVALID_ARGUMENT", "LOCATION_REQUIRED"),
     "Recommend": ("INVALID_ARGUMENT", "LOCATION_REQUIRED"),

@@ -62,6 +62,8 @@ def other_value(setting: Setting) -> tuple[str, object]:
 
 COMPANIONS = {
     "keeper.source.dsn": {"NEARCAST_KEEPER__SOURCE__TENANT": "dev", "NEARCAST_KEEPER__SOURCE__TABLE": "acts"},
+    "gateway.recycle_after_calls": {"NEARCAST_GATEWAY__WORKERS": "2"},
+    "gateway.recycle_rss_mib": {"NEARCAST_GATEWAY__WORKERS": "2"},
 }
 
 
@@ -260,3 +262,10 @@ def test_a_file_that_is_no_toml_says_so(tmp_path: Path, content: bytes, message:
 def test_a_missing_file_says_so(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="cannot be read: No such file"):
         load_process(tmp_path / "none.toml", {})
+
+
+@pytest.mark.parametrize("key", ["recycle_after_calls", "recycle_rss_mib"])
+def test_a_single_process_cannot_be_recycled(key: str) -> None:
+    with pytest.raises(SettingsError, match=rf"gateway\.{key}.*needs gateway.workers of 2 or more"):
+        load_process(None, {}, {f"gateway.{key}": 100})
+    load_process(None, {}, {f"gateway.{key}": 100, "gateway.workers": 2})
