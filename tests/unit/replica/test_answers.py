@@ -61,7 +61,7 @@ def check(found: Found, plain: Plain) -> None:
 
 
 @pytest.mark.parametrize("name", ANSWERERS)
-@settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_answer_is_that_of_brute_force(name: str, data: st.DataObject) -> None:
     center, world = data.draw(worlds())
