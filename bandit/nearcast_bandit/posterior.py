@@ -30,10 +30,17 @@ class Prior:
 
 def posterior(prior: Prior, exposures: Floats, successes: Floats) -> tuple[Floats, Floats]:
     """A and B for each row; successes beyond the exposures only raise A."""
+    return posteriors(np.array(prior.mean), np.array(prior.strength), exposures, successes)
+
+
+def posteriors(
+    means: Floats, strengths: Floats, exposures: Floats, successes: Floats
+) -> tuple[Floats, Floats]:
+    """A and B for each row by the prior of its own; means and strengths are those of a Prior each."""
     _check("exposures", exposures)
     _check("successes", successes)
-    a = prior.strength * prior.mean + successes
-    b = prior.strength * (1 - prior.mean) + np.maximum(exposures - successes, 0)
+    a = strengths * means + successes
+    b = strengths * (1 - means) + np.maximum(exposures - successes, 0)
     return np.maximum(a, SHAPE_FLOOR), np.maximum(b, SHAPE_FLOOR)
 
 

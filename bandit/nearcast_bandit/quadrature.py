@@ -16,7 +16,9 @@ from nearcast_bandit.arrays import Floats
 NODES_PER_SIDE = 128
 # A node at root deviance 8.5 has a density e**-36 of the mode's.
 DEEPEST_ROOT = 8.5
-_BISECTIONS = 50
+# Where the nodes are need not be exact.
+_CLOSE = 1e-4
+_MOST_STEPS = 60
 _TINY = 1e-200
 
 
@@ -37,25 +39,31 @@ def best_probabilities(a: Floats, b: Floats) -> Floats:
     return result
 
 
+def ways_from_mode(a: Floats, b: Floats, roots: Floats) -> tuple[Floats, Floats]:
+    """How far left and right of the mode the root deviance is that great; roots ascend from 0."""
+    return _depths(a, b, 0.5 * roots**2), _depths(b, a, 0.5 * roots**2)
+
+
 def _union_nodes(a: Floats, b: Floats) -> Floats:
-    deviances = 0.5 * np.linspace(0, DEEPEST_ROOT, NODES_PER_SIDE + 1) ** 2
+    left, right = ways_from_mode(a, b, np.linspace(0, DEEPEST_ROOT, NODES_PER_SIDE + 1))
     mode = np.log(a) - np.log(b)
-    left, right = mode - _depths(a, b, deviances), mode + _depths(b, a, deviances)
-    nodes: Floats = np.unique(np.concatenate((left, right)))
+    nodes: Floats = np.unique(np.concatenate((mode - left, mode + right)))
     return nodes
 
 
 def _depths(a: Floats, b: Floats, deviances: Floats) -> Floats:
     """How far left of the mode the log density has fallen by each deviance; (b, a) gives the right side."""
     mode = np.log(a) - np.log(b)
-    low: Floats = np.zeros((a.size, deviances.size))
-    # The fall is convex, and at least a * depth - (a + b) * log(1 + a / b).
-    high: Floats = low + (deviances[-1] + (a + b) * np.log1p(a / b)) / a
-    for _ in range(_BISECTIONS):
-        middle = 0.5 * (low + high)
-        enough = _fall(a, b, mode, mode - middle) >= deviances
-        low, high = np.where(enough, low, middle), np.where(enough, middle, high)
-    return high
+    # The fall is convex, and at least a * depth - (a + b) * log(1 + a / b): Newton comes from above.
+    depths: Floats = (deviances[1:] + (a + b) * np.log1p(a / b)) / a
+    for _ in range(_MOST_STEPS):
+        places = mode - depths
+        slopes = a - (a + b) * np.exp(-np.logaddexp(0, -places))
+        steps = (_fall(a, b, mode, places) - deviances[1:]) / np.maximum(slopes, _TINY)
+        depths = depths - np.clip(steps, 0, 0.75 * depths)
+        if (steps < _CLOSE * depths).all():
+            break
+    return np.concatenate((np.zeros_like(a), depths), axis=1)
 
 
 def _fall(a: Floats, b: Floats, mode: Floats, y: Floats) -> Floats:
@@ -65,9 +73,15 @@ def _fall(a: Floats, b: Floats, mode: Floats, y: Floats) -> Floats:
     return left + right
 
 
+def density_shape(a: Floats, b: Floats, y: Floats) -> Floats:
+    """The density of log(x / (1 - x)) as a share of that at the mode."""
+    shape: Floats = np.exp(-_fall(a, b, np.log(a) - np.log(b), y))
+    return shape
+
+
 def _distribution(a: Floats, b: Floats, nodes: Floats, widths: Floats) -> tuple[Floats, Floats, Floats]:
     """Density, its slope and the cumulated probability of each arm at the nodes."""
-    density = np.exp(-_fall(a, b, np.log(a) - np.log(b), nodes))
+    density = density_shape(a, b, nodes)
     rate = np.exp(-np.logaddexp(0, -nodes))
     slope = density * (a * (1 - rate) - b * rate)
     below = np.zeros_like(density)

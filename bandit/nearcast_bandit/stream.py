@@ -51,6 +51,13 @@ def stream_keys(seed: int, postings: Integers, kind: int) -> Words:
     return mix(keys)
 
 
+def seeded_keys(first_seed: int, seeds: int, postings: Integers, kind: int) -> Words:
+    """A row of `stream_keys` for each of so many seeds, counted on from the first."""
+    many = np.uint64(first_seed & MASK) + np.arange(seeds, dtype=np.uint64)
+    roots = mix(mix(many) + np.uint64((kind + 1) * KIND_STEP & MASK))
+    return mix(roots[:, None] + postings.astype(np.int64, copy=False).view(np.uint64) * _GOLDEN)
+
+
 def words(cursors: Words, index: int) -> Words:
     """Word `index` after each cursor."""
     return mix(cursors + np.uint64((index + 1) * GOLDEN & MASK))

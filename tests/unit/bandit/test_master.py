@@ -1,11 +1,21 @@
 import subprocess
 import sys
-from collections import Counter
 
+import numpy as np
 import pytest
 from scipy import stats
 
-from nearcast_bandit.master import FeedArm, FeedShare, choose, feed_shares, session_unit
+from nearcast_bandit.best import top_two_shares
+from nearcast_bandit.master import (
+    FeedArm,
+    FeedShare,
+    Goal,
+    choose,
+    feed_shares,
+    frozen_shares,
+    is_held_out,
+    session_unit,
+)
 
 SALT = b"salt of the feeds"
 ARMS = (
@@ -102,16 +112,6 @@ def test_a_unit_out_of_range_is_refused(unit: float) -> None:
         choose(feed_shares(ARMS), unit)
 
 
-def test_sessions_fall_on_feeds_in_proportion() -> None:
-    shares = feed_shares(ARMS)
-    sessions = 200_000
-    chosen = Counter(
-        choose(shares, session_unit(SALT, b"session %d" % number, 3)).feed for number in range(sessions)
-    )
-    expected = [share.probability * sessions for share in shares]
-    assert stats.chisquare([chosen[share.feed] for share in shares], expected).pvalue > 1e-6
-
-
 def test_salt_session_and_epoch_each_move_a_session() -> None:
     units = {
         session_unit(SALT, b"session", 1),
@@ -131,6 +131,17 @@ def test_epochs_place_sessions_independently() -> None:
     assert abs(stats.pearsonr(*zip(*pairs, strict=True)).statistic) < 6 / 20_000**0.5
 
 
+def test_a_million_sessions_of_eight_feeds_fall_as_the_shares_say() -> None:
+    arms = [FeedArm(f"feed {number}", 20 + number, 300, floor=0.02) for number in range(8)]
+    shares = feed_shares(arms)
+    bounds = np.cumsum([share.probability for share in shares])
+    units = np.array([session_unit(SALT, number.to_bytes(4), 9) for number in range(1_000_000)])
+    counted = np.bincount(np.searchsorted(bounds, units, side="right"), minlength=8)
+    expected = 1e6 * np.diff(bounds, prepend=0.0)
+    # The 1e-6 point of chi-square with 7 degrees of freedom.
+    assert float(((counted - expected) ** 2 / expected).sum()) < 40.5
+
+
 def test_another_process_places_a_session_the_same() -> None:
     program = (
         "from nearcast_bandit.master import session_unit;"
@@ -139,3 +150,80 @@ def test_another_process_places_a_session_the_same() -> None:
     # -R: another hash seed.
     other = subprocess.run([sys.executable, "-R", "-c", program], capture_output=True, text=True, check=True)
     assert other.stdout.strip() == str([session_unit(SALT, b"session %d" % n, 3).hex() for n in range(100)])
+
+
+def test_to_identify_the_best_feed_the_rest_goes_by_top_two_sampling() -> None:
+    arms = (FeedArm("up", 40, 300, floor=0.1), FeedArm("flat", 20, 300), FeedArm("down", 18, 300, floor=0.2))
+    shares = [share.probability for share in feed_shares(arms, goal=Goal.IDENTIFY)]
+    parts = top_two_shares(np.array([40.0, 20, 18]), np.array([300.0, 300, 300]))
+    assert shares == pytest.approx(list(np.array([0.1, 0, 0.2]) + 0.7 * parts), abs=1e-12)
+    assert shares[0] < feed_shares(arms)[0].probability
+
+
+def test_feeds_that_were_hardly_tried_share_evenly() -> None:
+    arms = [FeedArm(name, a, 300, trials=99) for name, a in (("up", 60), ("flat", 30), ("down", 10))]
+    shares = probabilities(feed_shares(arms, least_trials=100))
+    assert shares == pytest.approx({"up": 1 / 3, "flat": 1 / 3, "down": 1 / 3}, abs=1e-12)
+
+
+def test_a_feed_that_comes_later_gets_an_even_part_and_the_others_keep_their_proportions() -> None:
+    old = (FeedArm("up", 40, 300, floor=0.1, trials=100), FeedArm("flat", 30, 300, floor=0.1, trials=5000))
+    before = probabilities(feed_shares(old, least_trials=100))
+    after = probabilities(feed_shares((*old, FeedArm("new", 1, 9, floor=0.1, trials=3)), least_trials=100))
+    assert after["new"] == pytest.approx(0.1 + 0.7 / 3)
+    for name in ("up", "flat"):
+        assert (after[name] - 0.1) / (0.7 * 2 / 3) == pytest.approx((before[name] - 0.1) / 0.8)
+
+
+def test_trials_below_none_are_refused() -> None:
+    with pytest.raises(ValueError, match="trials of feed 'a'"):
+        FeedArm("a", 1, 1, trials=-1)
+
+
+def test_frozen_every_session_gets_the_one_feed() -> None:
+    shares = frozen_shares(ARMS, "newest")
+    assert {choose(shares, session_unit(SALT, b"%d" % number, 1)) for number in range(100)} == {
+        FeedShare("newest", 1.0)
+    }
+
+
+def test_freezing_a_feed_that_is_not_there_is_refused() -> None:
+    with pytest.raises(ValueError, match="'other' is not one of"):
+        frozen_shares(ARMS, "other")
+
+
+def test_a_share_is_held_out_for_as_long_as_the_salt() -> None:
+    subjects = [b"subject %d" % number for number in range(40_000)]
+    held = [is_held_out(SALT, subject, 0.1) for subject in subjects]
+    assert stats.binomtest(sum(held), len(held), 0.1).pvalue > 1e-6
+    assert held[:2000] == [is_held_out(SALT, subject, 0.1) for subject in subjects[:2000]]
+    other = [is_held_out(b"another", subject, 0.1) for subject in subjects]
+    both = sum(one and two for one, two in zip(held, other, strict=True))
+    assert stats.binomtest(both, len(held), 0.01).pvalue > 1e-6
+
+
+def test_a_greater_share_holds_out_whoever_a_smaller_one_does() -> None:
+    subjects = [b"%d" % number for number in range(2000)]
+    some = {subject for subject in subjects if is_held_out(SALT, subject, 0.05)}
+    assert some
+    assert some < {subject for subject in subjects if is_held_out(SALT, subject, 0.2)}
+
+
+def test_none_and_all_can_be_held_out() -> None:
+    assert not any(is_held_out(SALT, b"%d" % number, 0) for number in range(1000))
+    assert all(is_held_out(SALT, b"%d" % number, 1) for number in range(1000))
+
+
+def test_who_is_held_out_says_nothing_of_the_feed_under_the_same_salt() -> None:
+    held = [
+        session_unit(SALT, b"%d" % number, 0)
+        for number in range(50_000)
+        if is_held_out(SALT, b"%d" % number, 0.1)
+    ]
+    assert stats.kstest(held, "uniform").pvalue > 1e-6
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.1, float("nan")])
+def test_a_share_held_out_of_range_is_refused(share: float) -> None:
+    with pytest.raises(ValueError, match="share held out"):
+        is_held_out(SALT, b"subject", share)
