@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterable, Mapping
 
 from msgspec import Struct, inspect
 
-from nearcast_config.declaration import allowed, bare, is_secret, present_type, unit_of
+from nearcast_config.declaration import allowed, bare, is_secret, present_types, unit_of
 from nearcast_config.problems import SettingProblem, shown, unknown_name
 
 _NAME_RULE = "named with 1 to 32 characters of a-z, 0-9, _ and -, a letter first"
+# Beyond, what was meant is not looked for: it takes longer than all else.
+_MOST_GUESSED = 50
 _BARE_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -44,8 +46,8 @@ class Check:
                 self._list(node, raw, key)
             case inspect.UnionType() if raw is None:
                 pass
-            case inspect.UnionType():
-                self._value(present_type(node), raw, key)
+            case inspect.UnionType() if len(present_types(node)) == 1 or isinstance(raw, list | tuple):
+                self._value(present_types(node)[0], raw, key)
             case _ if not admits(node, raw):
                 found = "something else (not shown, as it is secret)" if is_secret(declared) else shown(raw)
                 self._report(key, f"must be {allowed(node, unit_of(key))}, got {found}")
@@ -65,6 +67,9 @@ class Check:
                 self._report(_join(key, name), f"must be set: {allowed(bare(field.type))}")
 
     def _unknown(self, section: str, name: str, siblings: list[str]) -> None:
+        if len(self.problems) >= _MOST_GUESSED:
+            self._report(_join(section, name), "is not known")
+            return
         at_hand = [_join(section, sibling) for sibling in siblings]
         key = _join(section, name)
         self._report(key, unknown_name(key, at_hand, self._everywhere))
@@ -78,7 +83,7 @@ class Check:
             self._report(key, f"must hold {least} to {most} names, got {len(raw)}")
         for name, value in raw.items():
             if not admits(node.key_type, name):
-                self._report(_join(key, str(name)), f"must be {_NAME_RULE}")
+                self._report(_join(key, str(name)), f"must be {_name_rule(node.key_type)}")
             self._value(node.value_type, value, _join(key, str(name)))
 
     def _list(self, node: inspect.VarTupleType, raw: object, key: str) -> None:
@@ -91,7 +96,13 @@ class Check:
             self._value(node.item_type, value, f"{key}[{index}]")
 
 
-def admits(node: inspect.Type, raw: object) -> bool:
+def _name_rule(node: inspect.Type) -> str:
+    """Most names are slugs, which are easier read in words."""
+    pattern = getattr(bare(node), "pattern", None) or ""
+    return _NAME_RULE if pattern.startswith("^[a-z]") else f"named with {allowed(bare(node))}"
+
+
+def admits(node: inspect.Type, raw: object) -> bool:  # noqa: PLR0911 - one for each type
     """Whether one plain value is of the type and in its range."""
     match node:
         case inspect.BoolType():
@@ -104,8 +115,17 @@ def admits(node: inspect.Type, raw: object) -> bool:
             return isinstance(raw, str) and _is_text(node, raw)
         case inspect.LiteralType():
             return isinstance(raw, str) and raw in node.values
+        case inspect.VarTupleType() | inspect.UnionType():
+            return _is_any(node, raw)
         case _:
             return False
+
+
+def _is_any(node: inspect.VarTupleType | inspect.UnionType, raw: object) -> bool:
+    """Whether it is a list of what may be in it, or one of several types."""
+    if isinstance(node, inspect.UnionType):
+        return any(admits(kind, raw) for kind in present_types(node))
+    return isinstance(raw, list | tuple) and all(admits(bare(node.item_type), each) for each in raw)
 
 
 def _in_range(node: inspect.IntType | inspect.FloatType, raw: float) -> bool:

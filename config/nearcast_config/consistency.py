@@ -1,12 +1,25 @@
 """Rules between settings: what no single range can say, each with the consequence of breaking it."""
 
+import math
 from collections.abc import Iterator
 from itertools import pairwise
 
+from nearcast_config.arrangementrules import ARRANGEMENT_RULES, ARRANGEMENT_WARNINGS
+from nearcast_config.budgetrules import BUDGET_RULES, BUDGET_WARNINGS
+from nearcast_config.exposurerules import EXPOSURE_RULES, EXPOSURE_WARNINGS
+from nearcast_config.feedrules import FEED_RULES, FEED_WARNINGS
+from nearcast_config.maskrules import MASK_RULES, MASK_WARNINGS
+from nearcast_config.orders.registry import ORDERS
 from nearcast_config.policy import EXPLORE_FEED, Policy
 from nearcast_config.problems import SettingProblem, shown, unknown_name
 from nearcast_config.process import ProcessConfig
 from nearcast_config.source import parse_kinds
+from nearcast_config.surfacerules import SURFACE_RULES, SURFACE_WARNINGS
+
+_DROWNING_STRENGTH = 5000.0
+_HOURS_TO_LEARN = 24.0
+_LEAST_CHANCE = 0.001
+_FLOODING_CHANCE = 0.5
 
 
 def process_problems(process: ProcessConfig) -> tuple[SettingProblem, ...]:
@@ -131,12 +144,13 @@ def _impression_has_no_settings(policy: Policy) -> Iterator[SettingProblem]:
         )
 
 
-def _draws_have_a_goal(policy: Policy) -> Iterator[SettingProblem]:
-    draws = sorted(name for name, feed in policy.feeds.items() if feed.order == "draw")
-    if draws and not any(kind.weight > 0 for kind in policy.kinds.values()):
+def _weighed_feeds_have_a_goal(policy: Policy) -> Iterator[SettingProblem]:
+    weighing = {name for name, order in ORDERS.items() if order.weighs}
+    feeds = sorted(name for name, feed in policy.feeds.items() if feed.order in weighing)
+    if feeds and not any(kind.weight > 0 for kind in policy.kinds.values()):
         yield SettingProblem(
             "policy.kinds",
-            f"must hold a kind with a weight above 0, as feed {draws[0]} draws by weighted kinds: "
+            f"must hold a kind with a weight above 0, as feed {feeds[0]} goes by weighted kinds: "
             "all items would score the same",
         )
 
@@ -169,18 +183,29 @@ def _feed_names_are_free(policy: Policy) -> Iterator[SettingProblem]:
         )
 
 
+def _feed_orders_are_known(policy: Policy) -> Iterator[SettingProblem]:
+    for name, feed in sorted(policy.feeds.items()):
+        if feed.order not in ORDERS:
+            yield SettingProblem(
+                f"policy.feeds.{name}.order",
+                f"must be one of {', '.join(ORDERS)}: {shown(feed.order)} {unknown_name(feed.order, ORDERS)}",
+            )
+
+
 def _feed_kinds_fit(policy: Policy) -> Iterator[SettingProblem]:
+    naming = [name for name, order in ORDERS.items() if order.names_kind]
+    needed = " or ".join(f'"{name}"' for name in naming)
     for name, feed in sorted(policy.feeds.items()):
         key = f"policy.feeds.{name}.kind"
-        if feed.order != "most" and feed.kind:
+        if feed.order not in naming and feed.kind:
             yield SettingProblem(
-                key, f'must be empty unless order is "most", got {shown(feed.kind)}: it would be ignored'
+                key, f"must be empty unless order is {needed}, got {shown(feed.kind)}: it would be ignored"
             )
-        elif feed.order == "most" and not feed.kind:
+        elif feed.order in naming and not feed.kind:
             yield SettingProblem(
-                key, f'must name a kind when order is "most": one of {", ".join(sorted(policy.kinds))}'
+                key, f"must name a kind when order is {needed}: one of {', '.join(sorted(policy.kinds))}"
             )
-        elif feed.order == "most" and feed.kind not in policy.kinds:
+        elif feed.order in naming and feed.kind not in policy.kinds:
             yield SettingProblem(key, f"{shown(feed.kind)} {unknown_name(feed.kind, policy.kinds)}")
 
 
@@ -212,7 +237,7 @@ def _scenario_defaults_are_allowed(policy: Policy) -> Iterator[SettingProblem]:
 def _priors_can_be_outweighed(policy: Policy) -> Iterator[SettingProblem]:
     half_life_hours = policy.exposure.half_life_hours
     for name, kind in sorted(policy.kinds.items()):
-        if kind.prior_strength >= 5000:
+        if kind.prior_strength >= _DROWNING_STRENGTH:
             yield SettingProblem(
                 f"policy.kinds.{name}.prior_strength",
                 f"{kind.prior_strength} drowns the evidence: an item keeps its prior rate until it has "
@@ -224,6 +249,65 @@ def _priors_can_be_outweighed(policy: Policy) -> Iterator[SettingProblem]:
                 f"{half_life_hours} is shorter than kinds.{name}.maturity_hours "
                 f"({kind.maturity_hours}): evidence fades before it has come in",
             )
+
+
+def _fitted_strengths_leave_room(policy: Policy) -> Iterator[SettingProblem]:
+    priors = policy.priors
+    if priors.strength_min >= priors.strength_max:
+        yield SettingProblem(
+            "policy.priors.strength_min",
+            f"must be below priors.strength_max ({priors.strength_max}), got {priors.strength_min}: "
+            "no strength would be left to fit",
+        )
+
+
+def _newcomers_can_be_set(policy: Policy) -> Iterator[SettingProblem]:
+    chance = policy.newcomers.beats_incumbent
+    if 0 < chance < _LEAST_CHANCE:
+        yield SettingProblem(
+            "policy.newcomers.beats_incumbent",
+            f"must be 0 or in [{_LEAST_CHANCE}, 0.999], got {chance}: so rare an event cannot be set",
+        )
+    elif chance and policy.priors.mode == "fixed":
+        yield SettingProblem(
+            "policy.newcomers.beats_incumbent",
+            f'needs priors.mode "learned", got {chance} with "fixed": who the incumbent is comes from fits',
+        )
+
+
+def _newcomers_leave_room(policy: Policy) -> Iterator[SettingProblem]:
+    chance = policy.newcomers.beats_incumbent
+    if chance > _FLOODING_CHANCE:
+        yield SettingProblem(
+            "policy.newcomers.beats_incumbent",
+            f"{chance} lets new items flood the slates: one of which nothing is known comes before the item "
+            "in the last place more often than not, and all items of its category are believed to be as good",
+        )
+
+
+def _fits_can_be_outweighed(policy: Policy) -> Iterator[SettingProblem]:
+    priors, half_life_hours = policy.priors, policy.exposure.half_life_hours
+    if priors.mode == "fixed":
+        return
+    if priors.strength_min >= _DROWNING_STRENGTH:
+        yield SettingProblem(
+            "policy.priors.strength_min",
+            f"{priors.strength_min} drowns the evidence: every item keeps the rate of its category until it "
+            "has been seen about that often",
+        )
+    if 0 < half_life_hours < priors.fit_every_hours:
+        yield SettingProblem(
+            "policy.priors.fit_every_hours",
+            f"{priors.fit_every_hours} is longer than exposure.half_life_hours ({half_life_hours}): most of "
+            "what a fit rests on has faded before the next one",
+        )
+    if 0 < half_life_hours < _HOURS_TO_LEARN:
+        yield SettingProblem(
+            "policy.exposure.half_life_hours",
+            f"{half_life_hours} is less than a day: priors are fitted to a few hours and follow the time of "
+            "day; an item seen n times an hour never holds more evidence than "
+            f"{half_life_hours / math.log(2):.3g} n impressions",
+        )
 
 
 def _window_catches_the_kinds(policy: Policy) -> Iterator[SettingProblem]:
@@ -260,13 +344,34 @@ _POLICY_RULES = (
     _widening_rises,
     _default_limit_is_allowed,
     _impression_has_no_settings,
-    _draws_have_a_goal,
+    _weighed_feeds_have_a_goal,
     _curve_is_there_for_pbm,
     _floors_leave_room,
     _feed_names_are_free,
+    _feed_orders_are_known,
     _feed_kinds_fit,
     _scenarios_use_known_feeds,
     _scenario_defaults_are_allowed,
+    _fitted_strengths_leave_room,
+    _newcomers_can_be_set,
+    *FEED_RULES,
+    *SURFACE_RULES,
+    *BUDGET_RULES,
+    *ARRANGEMENT_RULES,
+    *MASK_RULES,
+    *EXPOSURE_RULES,
 )
 
-_POLICY_WARNINGS = (_priors_can_be_outweighed, _window_catches_the_kinds, _something_is_explored)
+_POLICY_WARNINGS = (
+    _priors_can_be_outweighed,
+    _fits_can_be_outweighed,
+    _newcomers_leave_room,
+    _window_catches_the_kinds,
+    _something_is_explored,
+    *FEED_WARNINGS,
+    *SURFACE_WARNINGS,
+    *BUDGET_WARNINGS,
+    *ARRANGEMENT_WARNINGS,
+    *MASK_WARNINGS,
+    *EXPOSURE_WARNINGS,
+)

@@ -94,7 +94,7 @@ def allowed(node: inspect.Type, unit: str = "") -> str:
             most = "" if node.max_length is None else f"at most {node.max_length} of: "
             return f"a list, {most}{allowed(bare(node.item_type), unit)}"
         case inspect.UnionType():
-            return allowed(present_type(node), unit)
+            return ", or ".join(allowed(kind, unit) for kind in present_types(node))
         case inspect.IntType() | inspect.FloatType():
             noun = "a whole number" if isinstance(node, inspect.IntType) else "a number"
             return f"{noun}{_interval(node)} {unit}".rstrip()
@@ -107,18 +107,21 @@ def _allowed_word(node: inspect.Type) -> str:
         case inspect.BoolType():
             return "true or false"
         case inspect.LiteralType():
-            return "one of " + ", ".join(f'"{choice}"' for choice in node.values)
+            choices = [f'"{choice}"' for choice in node.values]
+            return "one of " + ", ".join(choices) if len(choices) > 1 else choices[0]
         case inspect.StrType() if node.pattern:
             return f"text of the form {node.pattern}"
         case inspect.StrType():
             return f"text of {node.min_length} or more characters" if node.min_length else "text"
+        case inspect.StructType():
+            return "a table of " + ", ".join(field.encode_name for field in node.fields)
         case _:
             return "a table"
 
 
-def present_type(node: inspect.UnionType) -> inspect.Type:
-    """What an optional value is when it is set."""
-    return next(bare(kind) for kind in node.types if not isinstance(kind, inspect.NoneType))
+def present_types(node: inspect.UnionType) -> list[inspect.Type]:
+    """What a value may be when it is set."""
+    return [bare(kind) for kind in node.types if not isinstance(kind, inspect.NoneType)]
 
 
 def _sections(key: str, node: inspect.StructType, names: str = "") -> Iterator[Section]:
@@ -127,12 +130,16 @@ def _sections(key: str, node: inspect.StructType, names: str = "") -> Iterator[S
     settings = tuple(
         _setting(f"{key}.{inner.encode_name}", inner)
         for inner in node.fields
-        if not isinstance(inside[inner.encode_name], inspect.StructType)
+        if not isinstance(inside[inner.encode_name], inspect.StructType | inspect.DictType)
     )
     yield Section(key, (node.cls.__doc__ or "").strip() + names, settings)
     for name, inner in inside.items():
         if isinstance(inner, inspect.StructType):
             yield from _sections(f"{key}.{name}", inner)
+        elif isinstance(inner, inspect.DictType):
+            named = bare(inner.value_type)
+            assert isinstance(named, inspect.StructType)
+            yield from _sections(f"{key}.{name}.<name>", named, f" At most {inner.max_length} names.")
 
 
 def _interval(node: inspect.IntType | inspect.FloatType) -> str:

@@ -4,6 +4,15 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
+from nearcast_config.arrangement import Diversity, Pins
+from nearcast_config.caps import Caps
+from nearcast_config.mastery import Markets, Master
+from nearcast_config.newcomers import Newcomers
+from nearcast_config.orders.registry import orders_told
+from nearcast_config.orders.way import Need
+from nearcast_config.segmentation import Segments
+from nearcast_config.surfacing import Surface
+
 Slug = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
 
 
@@ -75,21 +84,77 @@ class Kind(Struct, frozen=True, forbid_unknown_fields=True):
     ] = True
 
 
+class Priors(Struct, frozen=True, forbid_unknown_fields=True):
+    """What an item is believed to be like before it was seen."""
+
+    mode: Annotated[
+        Literal["fixed", "learned"],
+        Meta(
+            description="fixed: each kind's prior_mean and prior_strength, everywhere; learned: those are "
+            "where it begins, and the keeper fits all, market and category to what was counted"
+        ),
+    ] = "fixed"
+    fit_every_hours: Annotated[
+        float, Meta(ge=0.01, le=720, description="Hours between two fits; a changed policy is fitted at once")
+    ] = 1.0
+    strength_min: Annotated[
+        float, Meta(ge=0.1, le=100000, description="Fewest impressions that a fitted prior is worth")
+    ] = 20.0
+    strength_max: Annotated[
+        float, Meta(ge=0.1, le=100000, description="Most impressions that a fitted prior is worth")
+    ] = 20000.0
+    mature_share: Annotated[
+        float,
+        Meta(
+            ge=0,
+            lt=1,
+            description="An item is fitted to once this share of its impressions has had time for the event",
+        ),
+    ] = 0.9
+
+
 class Exposure(Struct, frozen=True, forbid_unknown_fields=True):
     """How impressions are turned into evidence."""
 
     mode: Annotated[
-        Literal["seen", "pbm"],
+        Literal["seen", "pbm", "cascade"],
         Meta(
             description="seen: impressions are sent for what came on screen and count in full; "
-            "pbm: they count by position_curve"
+            "pbm: they count by position_curve; cascade: people read from the top and leave at a success, so "
+            "those below the last success of their answer do not count"
         ),
     ] = "seen"
     position_curve: Annotated[
+        Annotated[tuple[Annotated[float, Meta(gt=0, le=1)], ...], Meta(max_length=200)] | Literal["fitted"],
+        Meta(
+            description="Share of people who look at position 1, 2, …; the last value goes on. fitted: the "
+            "keeper fits it to the exploration share. Used by pbm",
+        ),
+    ] = ()
+    starting_curve: Annotated[
         tuple[Annotated[float, Meta(gt=0, le=1)], ...],
         Meta(
             max_length=200,
-            description="Share of people who look at position 1, 2, …; the last value goes on. Used by pbm",
+            description="The curve that stands until one is fitted; empty = every position counts in full",
+        ),
+    ] = ()
+    curve_evidence: Annotated[
+        int,
+        Meta(
+            ge=20,
+            le=1000000,
+            description="Successes at position 1 before a curve is fitted; positions with fewer are read "
+            "together with those around them",
+        ),
+    ] = 200
+    curve_every_hours: Annotated[
+        float, Meta(ge=0.01, le=720, description="Hours between two fits of the curve")
+    ] = 24.0
+    stops_at: Annotated[
+        tuple[str, ...],
+        Meta(
+            max_length=64,
+            description="Kinds of events at which people leave; empty = those with a weight. Used by cascade",
         ),
     ] = ()
     half_life_hours: Annotated[
@@ -122,31 +187,26 @@ class Exploration(Struct, frozen=True, forbid_unknown_fields=True):
 class Feed(Struct, frozen=True, forbid_unknown_fields=True):
     """One way to order items."""
 
-    order: Annotated[
-        Literal["nearest", "newest", "most", "draw"],
-        Meta(description="nearest, newest first, most events of `kind`, or weighted Thompson draws"),
-    ]
-    kind: Annotated[
-        str, Meta(description="The kind that `most` orders by, as posterior mean; empty otherwise")
-    ] = ""
-    floor: Annotated[float, Meta(ge=0, le=1, description="Least share of sessions the feed is given")] = 0.02
-
-
-class Master(Struct, frozen=True, forbid_unknown_fields=True):
-    """The bandit that picks a feed for each session."""
-
-    epoch_minutes: Annotated[
-        float, Meta(gt=0, le=1440, description="Minutes that one set of feed probabilities is in force")
-    ] = 15.0
-    prior_mean: Annotated[
-        float, Meta(gt=0, lt=1, description="Share of sessions a feed is believed to reward at first")
-    ] = 0.2
-    prior_strength: Annotated[
-        float, Meta(ge=0.1, le=100000, description="How many sessions that belief is worth")
-    ] = 10.0
-    half_life_days: Annotated[
-        float, Meta(ge=0, le=3650, description="Days after which a session counts half; 0 = never forgets")
-    ] = 7.0
+    order: Annotated[str, Meta(description=orders_told())]
+    kind: Annotated[str, Meta(description="The kind that `most` orders by; empty otherwise")] = ""
+    floor: Annotated[float, Meta(ge=0, le=1, description="Least share of sessions the feed is given")] = 0.01
+    needs: Annotated[
+        tuple[Need, ...],
+        Meta(
+            max_length=2,
+            description="What must be known of a request before it can be given the feed: who is asking "
+            "(person), that it comes from within a market (market)",
+        ),
+    ] = ()
+    min_candidates: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=1000000,
+            description="Fewest items that the request's market must hold, as counted for the epoch, or that "
+            "lie in no market for requests from none; 0 = any number",
+        ),
+    ] = 0
 
 
 class Draws(Struct, frozen=True, forbid_unknown_fields=True):
@@ -196,7 +256,20 @@ class Seen(Struct, frozen=True, forbid_unknown_fields=True):
     ] = 24.0
 
 
-class Scenario(Struct, frozen=True, forbid_unknown_fields=True):
+class Decisions(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which decisions are written down, to be made again and to judge another policy by."""
+
+    log_share: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=1,
+            description="Share of requests that are logged; those that explore or explain always are",
+        ),
+    ] = 0.01
+
+
+class Scenario(Surface, frozen=True, forbid_unknown_fields=True):
     """Settings of one surface; what is unset follows the policy."""
 
     feeds: Annotated[
@@ -210,8 +283,14 @@ class Scenario(Struct, frozen=True, forbid_unknown_fields=True):
     ] = None
     exclude_seen: Annotated[
         bool,
-        Meta(description="Whether this surface leaves out what the person has seen, unless the query says"),
+        Meta(description='Whether what the person has seen is left out: true is seen = "leave_out"'),
     ] = False
+    pins: Pins = ()
+
+    @property
+    def seen_way(self) -> Literal["show", "leave_out", "fade"]:
+        """What becomes of what was seen, however it was said."""
+        return "leave_out" if self.exclude_seen else self.seen
 
 
 # The feed of the exploration share, which is always there and no policy names.
@@ -231,7 +310,8 @@ def _default_feeds() -> dict[Slug, Feed]:
         "nearest": Feed(order="nearest"),
         "newest": Feed(order="newest"),
         "most_applied": Feed(order="most", kind="apply"),
-        "draw": Feed(order="draw", floor=0.1),
+        # What draws is what learns of items: a market that begins must not wait for the bandit of feeds.
+        "draw": Feed(order="draw", floor=0.3),
     }
 
 
@@ -247,16 +327,23 @@ class Policy(Struct, frozen=True, forbid_unknown_fields=True):
             description="Kinds of events by slug; impression is always there and has no settings",
         ),
     ] = field(default_factory=_default_kinds)
+    priors: Priors = field(default_factory=Priors)
+    newcomers: Newcomers = field(default_factory=Newcomers)
+    caps: Caps = field(default_factory=Caps)
     exposure: Exposure = field(default_factory=Exposure)
     exploration: Exploration = field(default_factory=Exploration)
     feeds: Annotated[dict[Slug, Feed], Meta(min_length=1, max_length=32, description="Feeds by name")] = (
         field(default_factory=_default_feeds)
     )
     master: Master = field(default_factory=Master)
+    markets: Markets = field(default_factory=dict)
+    segments: Segments = field(default_factory=Segments)
     draws: Draws = field(default_factory=Draws)
+    diversity: Diversity = field(default_factory=Diversity)
     attribution: Attribution = field(default_factory=Attribution)
     freshness: Freshness = field(default_factory=Freshness)
     seen: Seen = field(default_factory=Seen)
+    decisions: Decisions = field(default_factory=Decisions)
     scenarios: Annotated[
         dict[Slug, Scenario], Meta(max_length=64, description="Surfaces by name; `default` is always there")
     ] = field(default_factory=lambda: {"default": Scenario()})

@@ -15,6 +15,9 @@ from nearcast_config.tomltext import read_toml, write_toml
 
 _PREFIX = "policy."
 
+# Of a text that is to be read.
+MOST_TEXT_CHARS = 1 << 18
+
 # Of processes and policies, as a key in the wrong one of the two is a common slip.
 KNOWN_KEYS = (*known_keys(ProcessConfig), *known_keys(Policy, _PREFIX))
 
@@ -96,5 +99,6 @@ def _completed(policy: Policy) -> Policy:
         policy,
         kinds=dict(sorted(policy.kinds.items())),
         feeds=dict(sorted(policy.feeds.items())),
+        markets=dict(sorted(policy.markets.items())),
         scenarios=dict(sorted(({"default": Scenario()} | policy.scenarios).items())),
     )

@@ -1,11 +1,12 @@
 """What is wrong with a setting, said so that it can be put right without reading code."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
 _SHOWN_CHARS = 64
 _KNOWN_SHOWN = 12
+_MOST_TOLD = 50
 _PREFIX = "NEARCAST_"
 
 
@@ -32,9 +33,16 @@ class SettingsError(Exception):
 
     def __init__(self, problems: Iterable[SettingProblem]) -> None:
         self.problems = tuple(problems)
-        lines = "\n".join(f"  {problem}" for problem in self.problems)
+        lines = "\n".join(f"  {line}" for line in told(self.problems))
         count = "1 problem" if len(self.problems) == 1 else f"{len(self.problems)} problems"
         super().__init__(f"{count} in the settings:\n{lines}")
+
+
+def told(problems: Sequence[SettingProblem]) -> list[str]:
+    """A line for each of the first, and one for how many there are besides: nobody reads ten thousand."""
+    lines = [str(problem) for problem in problems[:_MOST_TOLD]]
+    more = len(problems) - len(lines)
+    return [*lines, f"… and {more} more"] if more else lines
 
 
 def unknown_name(name: str, known: Iterable[str], elsewhere: Iterable[str] = ()) -> str:

@@ -236,6 +236,9 @@ class Keeper(Struct, frozen=True, forbid_unknown_fields=True):
             description="Hours that numbered changes are kept to repair a Redis that lost its tail",
         ),
     ] = 24.0
+    decision_keep_days: Annotated[
+        int, Meta(ge=1, le=3650, description="Days that logged decisions are kept, for replay and evaluation")
+    ] = 30
     metrics_port: Annotated[
         int, Meta(ge=0, le=65535, description="Port of /metrics and /healthz; 0 = any free")
     ] = 9465

@@ -98,12 +98,12 @@ def _policy_section(section: Section) -> Iterator[str]:
 def _named_defaults(section: Section) -> Iterator[str]:
     """What a table of names holds when nothing is set."""
     name = section.key.removeprefix("policy.")
-    if not name.endswith(".<name>"):
+    if not name.endswith(".<name>") or name.count("<name>") > 1:
         return
     entries: dict[str, Struct] = getattr(Policy(), name.removesuffix(".<name>"))
     yield "By default:\n"
     for entry, value in entries.items():
-        plain = {key: part for key, part in to_builtins(value).items() if part not in (None, "", [])}
+        plain = {key: part for key, part in to_builtins(value).items() if part not in (None, "", (), [])}
         yield f"- `{entry}`: " + (
             ", ".join(f"`{key} = {toml_value(plain[key])}`" for key in plain) or "nothing set"
         )

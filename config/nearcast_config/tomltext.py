@@ -1,18 +1,37 @@
 """TOML in and out, as far as settings need it."""
 
 import json
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
+from datetime import date, time
 
 from nearcast_config.problems import SettingProblem, SettingsError
+
+# What editors of Windows begin a file with.
+_BYTE_ORDER_MARK = "\ufeff"
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def read_toml(text: str, source: str) -> dict[str, object]:
     """The document of a text; SettingsError names the line that is no TOML."""
     try:
-        return tomllib.loads(text)
-    except (ValueError, RecursionError) as error:
+        document = tomllib.loads(text.removeprefix(_BYTE_ORDER_MARK))
+        return {name: _as_text(value) for name, value in document.items()}
+    except RecursionError as error:
+        message = "is not TOML that can be read: its brackets are nested too deeply"
+        raise SettingsError([SettingProblem("", message, source)]) from error
+    except ValueError as error:
         raise SettingsError([SettingProblem("", f"is not TOML: {error}", source)]) from error
+
+
+def _as_text(value: object) -> object:
+    """Times as text, as settings hold them: with quotes or without is the same to who writes them."""
+    if isinstance(value, dict):
+        return {name: _as_text(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_as_text(inner) for inner in value]
+    return value.isoformat() if isinstance(value, date | time) else value
 
 
 def write_toml(document: Mapping[str, object]) -> str:
@@ -31,7 +50,8 @@ def _table(table: Mapping[str, object], path: str) -> Iterator[str]:
     if plain or (path and not nested):
         yield ""
     for name, inner in nested.items():
-        yield from _table(inner, f"{path}.{name}" if path else name)
+        part = name if _BARE.fullmatch(name) else toml_value(name)
+        yield from _table(inner, f"{path}.{part}" if path else part)
 
 
 def toml_value(value: object) -> str:
@@ -43,5 +63,8 @@ def toml_value(value: object) -> str:
             return repr(value)
         case list() | tuple():
             return "[" + ", ".join(toml_value(entry) for entry in value) + "]"
+        case Mapping():
+            entries = (f"{name} = {toml_value(entry)}" for name, entry in value.items() if entry is not None)
+            return "{ " + ", ".join(entries) + " }"
         case _:
             return json.dumps(value, ensure_ascii=True)

@@ -1,0 +1,1 @@
+"""The orders that feeds come in: a file for each, and the registry that names them."""
