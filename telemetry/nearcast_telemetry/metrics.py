@@ -6,108 +6,29 @@ from typing import Any, Protocol, TypeVar
 
 from prometheus_client import CollectorRegistry, Gauge, ProcessCollector, generate_latest
 
+from nearcast_telemetry.budgetmetrics import BUDGET_METRICS
 from nearcast_telemetry.candidatemetrics import CANDIDATE_METRICS
 from nearcast_telemetry.counting import Counts, Labels, Spreads
+from nearcast_telemetry.decisionmetrics import KEEPER_DECISIONS, SERVER_DECISIONS
 from nearcast_telemetry.declaration import LATENCY_S, SIZES, Metric
+from nearcast_telemetry.labels import (
+    ADMISSION_CAUSES,
+    CODES,
+    DEAD_REASONS,
+    DEGRADED,
+    EVENT_REFUSALS,
+    JOBS,
+    LEARNED,
+    METHODS,
+    PREFLIGHT_SEVERITIES,
+    STREAM_ENDS,
+    WORKER_ENDS,
+    WORKER_STATES,
+)
+from nearcast_telemetry.rehearsalmetrics import SERVER_REHEARSALS
 
 Kept_co = TypeVar("Kept_co", covariant=True)
 
-METHODS = (
-    "UpsertItems",
-    "DeleteItems",
-    "GetItem",
-    "ListItems",
-    "UpsertMarkets",
-    "DeleteMarkets",
-    "ListMarkets",
-    "Nearby",
-    "Recommend",
-    "RecordEvents",
-    "StreamEvents",
-    "GetStats",
-    "WatchStats",
-)
-CODES = (
-    "OK",
-    "CANCELLED",
-    "UNKNOWN",
-    "INVALID_ARGUMENT",
-    "DEADLINE_EXCEEDED",
-    "NOT_FOUND",
-    "ALREADY_EXISTS",
-    "PERMISSION_DENIED",
-    "RESOURCE_EXHAUSTED",
-    "FAILED_PRECONDITION",
-    "ABORTED",
-    "OUT_OF_RANGE",
-    "UNIMPLEMENTED",
-    "INTERNAL",
-    "UNAVAILABLE",
-    "DATA_LOSS",
-    "UNAUTHENTICATED",
-)
-DEGRADED = (
-    "STATS_STALE",
-    "STORE_UNAVAILABLE",
-    "EPOCH_STALE",
-    "KEEPER_DOWN",
-    "SEEN_UNAVAILABLE",
-    "CANDIDATES_FROM_REDIS",
-    "REPLICA_STALE",
-)
-EVENT_REFUSALS = (
-    "REQUIRED_FIELD",
-    "NOT_FINITE",
-    "ID_LENGTH",
-    "ID_CHARSET",
-    "KIND_UNKNOWN",
-    "EVENT_ID_REQUIRED",
-    "EVENT_ID_FORMAT",
-    "EVENT_TOO_OLD",
-    "EVENT_IN_FUTURE",
-    "EVENT_TOO_LARGE",
-    "DUPLICATE_IN_BATCH",
-    "TIMESTAMP_RANGE",
-    "VALUE_OUT_OF_RANGE",
-    "PROPERTIES_LIMIT",
-    "TOKEN_INVALID",
-    "TOKEN_SUBJECT",
-    "BATCH_TOO_LARGE",
-    "SLATE_FIELDS",
-    "SEEN_INVALID",
-    "DWELL_INVALID",
-)
-STREAM_ENDS = ("client", "idle", "age", "drain", "gone", "fault")
-LEARNED = ("true", "false")
-ADMISSION_CAUSES = ("backlog", "memory", "append", "calls", "tenant_calls")
-PREFLIGHT_SEVERITIES = ("refuse", "wait", "warn")
-WORKER_STATES = ("starting", "open", "draining")
-WORKER_ENDS = ("failed", "replaced")
-DEAD_REASONS = (
-    "UNDECODABLE",
-    "WRONG_TENANT",
-    "TEXT_NUL",
-    "ID_FORMAT",
-    "NUMBER_RANGE",
-    "TIME_RANGE",
-    "PROPERTIES_FORMAT",
-    "STORE_REFUSED",
-    "CRASH_POISON",
-    "UNFORESEEN",
-)
-JOBS = (
-    "sweep_items",
-    "forget_tombstones",
-    "ensure_partitions",
-    "prune_changes",
-    "drop_count_changes",
-    "trim_log",
-    "forget_consumers",
-    "compact_ledger",
-    "publish_epochs",
-    "place_items",
-    "read_source",
-)
 
 SERVER_CALL_SECONDS = Metric(
     "server",
@@ -390,6 +311,12 @@ KEEPER_ITEMS_PLACED = Metric(
 KEEPER_EPOCHS_PUBLISHED = Metric(
     "statskeeper", "epochs_published_total", "counter", "Sets of feed probabilities published."
 )
+KEEPER_PRIORS_FITTED = Metric(
+    "statskeeper", "priors_fitted_total", "counter", "Fits of priors published; one is of a whole tenant."
+)
+KEEPER_CURVES_FITTED = Metric(
+    "statskeeper", "curves_fitted_total", "counter", "Position curves published, fitted to what explores."
+)
 KEEPER_COUNTS_COMPACTED = Metric(
     "statskeeper",
     "counts_compacted_total",
@@ -477,10 +404,13 @@ SERVER_METRICS = (
     SERVER_LOG_ENTRIES,
     SERVER_SERVED,
     SERVER_SERVED_DROPPED,
+    SERVER_DECISIONS,
+    SERVER_REHEARSALS,
     SERVER_SEEN_LOOKUPS,
     SERVER_INCIDENTS,
     SERVER_INDEX_ORPHANS,
     *CANDIDATE_METRICS,
+    *BUDGET_METRICS,
     SERVER_PREFLIGHT_FINDINGS,
 )
 WORKER_METRICS = (SERVER_WORKERS, SERVER_WORKER_ENDS)
@@ -492,6 +422,7 @@ KEEPER_METRICS = (
     KEEPER_ENTRIES_LOST,
     KEEPER_LOG_RESETS,
     KEEPER_LOG_KEPT_SECONDS,
+    KEEPER_DECISIONS,
     KEEPER_FOLD_SECONDS,
     KEEPER_LOG_OLDEST_SECONDS,
     KEEPER_SEEN_LOST,
@@ -502,6 +433,8 @@ KEEPER_METRICS = (
     KEEPER_ITEMS_EXPIRED,
     KEEPER_ITEMS_PLACED,
     KEEPER_EPOCHS_PUBLISHED,
+    KEEPER_PRIORS_FITTED,
+    KEEPER_CURVES_FITTED,
     KEEPER_COUNTS_COMPACTED,
     KEEPER_PARTITIONS_DROPPED,
     KEEPER_TRIALS_PRUNED,

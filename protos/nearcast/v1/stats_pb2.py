@@ -24,33 +24,38 @@ _sym_db = _symbol_database.Default()
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from nearcast.v1 import event_pb2 as nearcast_dot_v1_dot_event__pb2
+from nearcast.v1 import prior_pb2 as nearcast_dot_v1_dot_prior__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17nearcast/v1/stats.proto\x12\x0bnearcast.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17nearcast/v1/event.proto\"I\n\x0fGetStatsRequest\x12\x10\n\x08item_ids\x18\x01 \x03(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x11\n\tpositions\x18\x03 \x01(\x08\"\xe4\x01\n\x10GetStatsResponse\x12%\n\x05items\x18\x01 \x03(\x0b\x32\x16.nearcast.v1.ItemStats\x12%\n\x05\x66\x65\x65\x64s\x18\x02 \x03(\x0b\x32\x16.nearcast.v1.FeedStats\x12\x17\n\x0fpolicy_revision\x18\x03 \x01(\x03\x12\x14\n\x0cpolicy_epoch\x18\x04 \x01(\x03\x12+\n\x07read_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12&\n\x06totals\x18\x06 \x03(\x0b\x32\x16.nearcast.v1.KindCount\"M\n\x11WatchStatsRequest\x12\x10\n\x08item_ids\x18\x01 \x03(\t\x12\x10\n\x08snapshot\x18\x02 \x01(\x08\x12\x14\n\x0cresume_token\x18\x03 \x01(\t\"\x8d\x02\n\x12WatchStatsResponse\x12%\n\x05items\x18\x01 \x03(\x0b\x32\x16.nearcast.v1.ItemStats\x12%\n\x05\x66\x65\x65\x64s\x18\x02 \x03(\x0b\x32\x16.nearcast.v1.FeedStats\x12\x17\n\x0fpolicy_revision\x18\x03 \x01(\x03\x12\x14\n\x0cpolicy_epoch\x18\x04 \x01(\x03\x12+\n\x07read_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0cresume_token\x18\x06 \x01(\t\x12\x0f\n\x07settled\x18\x07 \x01(\x08\x12&\n\x06\x65nding\x18\x08 \x01(\x0e\x32\x16.nearcast.v1.StreamEnd\"\xa2\x01\n\tItemStats\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\x0f\n\x07posting\x18\x02 \x01(\x03\x12\r\n\x05title\x18\x03 \x01(\t\x12%\n\x05kinds\x18\x04 \x03(\x0b\x32\x16.nearcast.v1.KindStats\x12\x0e\n\x06served\x18\x05 \x01(\x03\x12-\n\tpositions\x18\x06 \x03(\x0b\x32\x1a.nearcast.v1.PositionStats\"<\n\rPositionStats\x12\r\n\x05\x66irst\x18\x01 \x01(\x05\x12\x0c\n\x04last\x18\x02 \x01(\x05\x12\x0e\n\x06served\x18\x03 \x01(\x03\"(\n\tKindCount\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\x03\"\x83\x01\n\tKindStats\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\x03\x12\x10\n\x08\x65xposure\x18\x03 \x01(\x01\x12\x0f\n\x07success\x18\x04 \x01(\x01\x12\x13\n\x0bposterior_a\x18\x05 \x01(\x01\x12\x13\n\x0bposterior_b\x18\x06 \x01(\x01\x12\x0c\n\x04rate\x18\x07 \x01(\x01\"y\n\tFeedStats\x12\x0c\n\x04\x66\x65\x65\x64\x18\x01 \x01(\t\x12\x0e\n\x06trials\x18\x02 \x01(\x03\x12\x0f\n\x07rewards\x18\x03 \x01(\x03\x12\x13\n\x0bprobability\x18\x04 \x01(\x01\x12\x13\n\x0bposterior_a\x18\x05 \x01(\x01\x12\x13\n\x0bposterior_b\x18\x06 \x01(\x01\x32\xa8\x01\n\x0cStatsService\x12G\n\x08GetStats\x12\x1c.nearcast.v1.GetStatsRequest\x1a\x1d.nearcast.v1.GetStatsResponse\x12O\n\nWatchStats\x12\x1e.nearcast.v1.WatchStatsRequest\x1a\x1f.nearcast.v1.WatchStatsResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17nearcast/v1/stats.proto\x12\x0bnearcast.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17nearcast/v1/event.proto\x1a\x17nearcast/v1/prior.proto\"j\n\x0fGetStatsRequest\x12\x10\n\x08item_ids\x18\x01 \x03(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x11\n\tpositions\x18\x03 \x01(\x08\x12\x0e\n\x06market\x18\x04 \x01(\t\x12\x0f\n\x07segment\x18\x05 \x01(\t\"\x91\x02\n\x10GetStatsResponse\x12%\n\x05items\x18\x01 \x03(\x0b\x32\x16.nearcast.v1.ItemStats\x12%\n\x05\x66\x65\x65\x64s\x18\x02 \x03(\x0b\x32\x16.nearcast.v1.FeedStats\x12\x17\n\x0fpolicy_revision\x18\x03 \x01(\x03\x12\x14\n\x0cpolicy_epoch\x18\x04 \x01(\x03\x12+\n\x07read_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12&\n\x06totals\x18\x06 \x03(\x0b\x32\x16.nearcast.v1.KindCount\x12+\n\x08standing\x18\x07 \x01(\x0b\x32\x19.nearcast.v1.FeedStanding\"M\n\x11WatchStatsRequest\x12\x10\n\x08item_ids\x18\x01 \x03(\t\x12\x10\n\x08snapshot\x18\x02 \x01(\x08\x12\x14\n\x0cresume_token\x18\x03 \x01(\t\"\xba\x02\n\x12WatchStatsResponse\x12%\n\x05items\x18\x01 \x03(\x0b\x32\x16.nearcast.v1.ItemStats\x12%\n\x05\x66\x65\x65\x64s\x18\x02 \x03(\x0b\x32\x16.nearcast.v1.FeedStats\x12\x17\n\x0fpolicy_revision\x18\x03 \x01(\x03\x12\x14\n\x0cpolicy_epoch\x18\x04 \x01(\x03\x12+\n\x07read_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0cresume_token\x18\x06 \x01(\t\x12\x0f\n\x07settled\x18\x07 \x01(\x08\x12&\n\x06\x65nding\x18\x08 \x01(\x0e\x32\x16.nearcast.v1.StreamEnd\x12+\n\x08standing\x18\t \x01(\x0b\x32\x19.nearcast.v1.FeedStanding\"\xa2\x01\n\tItemStats\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\x0f\n\x07posting\x18\x02 \x01(\x03\x12\r\n\x05title\x18\x03 \x01(\t\x12%\n\x05kinds\x18\x04 \x03(\x0b\x32\x16.nearcast.v1.KindStats\x12\x0e\n\x06served\x18\x05 \x01(\x03\x12-\n\tpositions\x18\x06 \x03(\x0b\x32\x1a.nearcast.v1.PositionStats\"<\n\rPositionStats\x12\r\n\x05\x66irst\x18\x01 \x01(\x05\x12\x0c\n\x04last\x18\x02 \x01(\x05\x12\x0e\n\x06served\x18\x03 \x01(\x03\"(\n\tKindCount\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\x03\"\xdf\x01\n\tKindStats\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\x03\x12\x10\n\x08\x65xposure\x18\x03 \x01(\x01\x12\x0f\n\x07success\x18\x04 \x01(\x01\x12\x13\n\x0bposterior_a\x18\x05 \x01(\x01\x12\x13\n\x0bposterior_b\x18\x06 \x01(\x01\x12\x0c\n\x04rate\x18\x07 \x01(\x01\x12\x12\n\nprior_mean\x18\x08 \x01(\x01\x12\x16\n\x0eprior_strength\x18\t \x01(\x01\x12.\n\x0cprior_origin\x18\n \x01(\x0b\x32\x18.nearcast.v1.PriorOrigin\"\x93\x01\n\tFeedStats\x12\x0c\n\x04\x66\x65\x65\x64\x18\x01 \x01(\t\x12\x0e\n\x06trials\x18\x02 \x01(\x03\x12\x0f\n\x07rewards\x18\x03 \x01(\x03\x12\x13\n\x0bprobability\x18\x04 \x01(\x01\x12\x13\n\x0bposterior_a\x18\x05 \x01(\x01\x12\x13\n\x0bposterior_b\x18\x06 \x01(\x01\x12\x18\n\x10\x62\x65st_probability\x18\x07 \x01(\x01\"n\n\x0c\x46\x65\x65\x64Standing\x12\x0e\n\x06leader\x18\x01 \x01(\t\x12\x17\n\x0fvalue_remaining\x18\x02 \x01(\x01\x12\x0c\n\x04\x64\x61ys\x18\x03 \x01(\x01\x12\'\n\x06\x61\x64vice\x18\x04 \x01(\x0e\x32\x17.nearcast.v1.StopAdvice*\x9b\x01\n\nStopAdvice\x12\x1b\n\x17STOP_ADVICE_UNSPECIFIED\x10\x00\x12\x19\n\x15STOP_ADVICE_TOO_EARLY\x10\x01\x12\x15\n\x11STOP_ADVICE_GO_ON\x10\x02\x12\x1e\n\x1aSTOP_ADVICE_LEADER_IS_SURE\x10\x03\x12\x1e\n\x1aSTOP_ADVICE_LITTLE_REMAINS\x10\x04\x32\xa8\x01\n\x0cStatsService\x12G\n\x08GetStats\x12\x1c.nearcast.v1.GetStatsRequest\x1a\x1d.nearcast.v1.GetStatsResponse\x12O\n\nWatchStats\x12\x1e.nearcast.v1.WatchStatsRequest\x1a\x1f.nearcast.v1.WatchStatsResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'nearcast.v1.stats_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_GETSTATSREQUEST']._serialized_start=98
-  _globals['_GETSTATSREQUEST']._serialized_end=171
-  _globals['_GETSTATSRESPONSE']._serialized_start=174
-  _globals['_GETSTATSRESPONSE']._serialized_end=402
-  _globals['_WATCHSTATSREQUEST']._serialized_start=404
-  _globals['_WATCHSTATSREQUEST']._serialized_end=481
-  _globals['_WATCHSTATSRESPONSE']._serialized_start=484
-  _globals['_WATCHSTATSRESPONSE']._serialized_end=753
-  _globals['_ITEMSTATS']._serialized_start=756
-  _globals['_ITEMSTATS']._serialized_end=918
-  _globals['_POSITIONSTATS']._serialized_start=920
-  _globals['_POSITIONSTATS']._serialized_end=980
-  _globals['_KINDCOUNT']._serialized_start=982
-  _globals['_KINDCOUNT']._serialized_end=1022
-  _globals['_KINDSTATS']._serialized_start=1025
-  _globals['_KINDSTATS']._serialized_end=1156
-  _globals['_FEEDSTATS']._serialized_start=1158
-  _globals['_FEEDSTATS']._serialized_end=1279
-  _globals['_STATSSERVICE']._serialized_start=1282
-  _globals['_STATSSERVICE']._serialized_end=1450
+  _globals['_STOPADVICE']._serialized_start=1661
+  _globals['_STOPADVICE']._serialized_end=1816
+  _globals['_GETSTATSREQUEST']._serialized_start=123
+  _globals['_GETSTATSREQUEST']._serialized_end=229
+  _globals['_GETSTATSRESPONSE']._serialized_start=232
+  _globals['_GETSTATSRESPONSE']._serialized_end=505
+  _globals['_WATCHSTATSREQUEST']._serialized_start=507
+  _globals['_WATCHSTATSREQUEST']._serialized_end=584
+  _globals['_WATCHSTATSRESPONSE']._serialized_start=587
+  _globals['_WATCHSTATSRESPONSE']._serialized_end=901
+  _globals['_ITEMSTATS']._serialized_start=904
+  _globals['_ITEMSTATS']._serialized_end=1066
+  _globals['_POSITIONSTATS']._serialized_start=1068
+  _globals['_POSITIONSTATS']._serialized_end=1128
+  _globals['_KINDCOUNT']._serialized_start=1130
+  _globals['_KINDCOUNT']._serialized_end=1170
+  _globals['_KINDSTATS']._serialized_start=1173
+  _globals['_KINDSTATS']._serialized_end=1396
+  _globals['_FEEDSTATS']._serialized_start=1399
+  _globals['_FEEDSTATS']._serialized_end=1546
+  _globals['_FEEDSTANDING']._serialized_start=1548
+  _globals['_FEEDSTANDING']._serialized_end=1658
+  _globals['_STATSSERVICE']._serialized_start=1819
+  _globals['_STATSSERVICE']._serialized_end=1987
 # @@protoc_insertion_point(module_scope)
