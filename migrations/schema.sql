@@ -70,6 +70,29 @@ create table count_changes_dropped (
     constraint count_changes_dropped_pkey PRIMARY KEY (tenant_id)
 );
 
+create table curve_fits (
+    tenant_id integer not null,
+    number bigint not null,
+    fitted_at timestamp with time zone not null,
+    shares double precision[] not null,
+    places smallint[] not null,
+    impressions bigint[] not null,
+    successes bigint[] not null,
+    place_shares double precision[] not null,
+    constraint curve_fits_pkey PRIMARY KEY (tenant_id, number),
+    constraint curve_fits_number_check CHECK ((number > 0)),
+    constraint curve_fits_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(tenant_id)
+);
+
+create table curve_looks (
+    tenant_id integer not null,
+    looked_at timestamp with time zone not null,
+    basis bytea not null,
+    reason text not null,
+    constraint curve_looks_pkey PRIMARY KEY (tenant_id),
+    constraint curve_looks_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(tenant_id)
+);
+
 create table dead_letters (
     dead_letter_id bigint not null generated always as identity,
     tenant_id integer not null,
@@ -90,6 +113,29 @@ create table dead_letters (
 );
 CREATE INDEX dead_letters_unsettled ON public.dead_letters USING btree (tenant_id, dead_letter_id) WHERE (state = 'dead'::text);
 
+create table experiments (
+    tenant_id integer not null,
+    experiment bigint not null generated always as identity,
+    name text not null,
+    mode text not null,
+    revision bigint not null,
+    against bigint not null,
+    share double precision not null,
+    author text not null,
+    note text not null default ''::text,
+    started_at timestamp with time zone not null,
+    stopped_at timestamp with time zone,
+    constraint experiments_pkey PRIMARY KEY (tenant_id, experiment),
+    constraint experiments_check CHECK ((stopped_at >= started_at)),
+    constraint experiments_mode_check CHECK ((mode = ANY (ARRAY['split'::text, 'shadow'::text]))),
+    constraint experiments_name_check CHECK ((name ~ '^[a-z0-9][a-z0-9_-]{0,39}$'::text)),
+    constraint experiments_share_check CHECK (((share > (0)::double precision) AND (share <= (1)::double precision))),
+    constraint experiments_tenant_id_against_fkey FOREIGN KEY (tenant_id, against) REFERENCES policy_revisions(tenant_id, revision),
+    constraint experiments_tenant_id_name_key UNIQUE (tenant_id, name),
+    constraint experiments_tenant_id_revision_fkey FOREIGN KEY (tenant_id, revision) REFERENCES policy_revisions(tenant_id, revision)
+);
+CREATE UNIQUE INDEX experiments_running ON public.experiments USING btree (tenant_id, mode) WHERE (stopped_at IS NULL);
+
 create table feed_counts (
     tenant_id integer not null,
     market integer not null,
@@ -97,7 +143,8 @@ create table feed_counts (
     bucket integer not null,
     trial_count bigint not null,
     reward_count bigint not null,
-    constraint feed_counts_pkey PRIMARY KEY (tenant_id, market, feed, bucket),
+    segment smallint not null default 0,
+    constraint feed_counts_pkey PRIMARY KEY (tenant_id, market, feed, bucket, segment),
     constraint feed_counts_check CHECK ((reward_count <= trial_count))
 );
 
@@ -109,9 +156,31 @@ create table feed_trials (
     market integer not null,
     bucket integer not null,
     rewarded boolean not null,
+    segment smallint not null default 0,
     constraint feed_trials_pkey PRIMARY KEY (tenant_id, policy_epoch, session_hash, feed)
 );
 CREATE INDEX feed_trials_by_hour ON public.feed_trials USING btree (tenant_id, bucket);
+
+create table fitted_priors (
+    tenant_id integer not null,
+    number bigint not null,
+    kind smallint not null,
+    market integer,
+    category text collate "C",
+    mean double precision not null,
+    strength double precision not null,
+    level text not null,
+    how text not null,
+    children bigint not null,
+    exposures double precision not null,
+    successes double precision not null,
+    own_share double precision not null,
+    constraint fitted_priors_check CHECK (((market IS NOT NULL) OR (category IS NULL))),
+    constraint fitted_priors_mean_check CHECK (((mean > (0)::double precision) AND (mean < (1)::double precision))),
+    constraint fitted_priors_strength_check CHECK ((strength > (0)::double precision)),
+    constraint fitted_priors_tenant_id_number_fkey FOREIGN KEY (tenant_id, number) REFERENCES prior_fits(tenant_id, number) ON DELETE CASCADE,
+    constraint fitted_priors_tenant_id_number_kind_market_category_key UNIQUE NULLS NOT DISTINCT (tenant_id, number, kind, market, category)
+);
 
 create table heartbeats (
     process text not null,
@@ -222,10 +291,23 @@ create table policy_epochs (
     policy_revision bigint not null,
     shares jsonb not null,
     published_at timestamp with time zone not null default now(),
+    segments jsonb not null default '{}'::jsonb,
+    items jsonb not null default '{}'::jsonb,
     constraint policy_epochs_pkey PRIMARY KEY (tenant_id, epoch),
     constraint policy_epochs_epoch_check CHECK ((epoch > 0)),
     constraint policy_epochs_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(tenant_id),
     constraint policy_epochs_tenant_id_policy_revision_fkey FOREIGN KEY (tenant_id, policy_revision) REFERENCES policy_revisions(tenant_id, revision)
+);
+
+create table policy_requests (
+    tenant_id integer not null,
+    request_id text not null,
+    asked bytea not null,
+    revision bigint not null,
+    created_at timestamp with time zone not null,
+    constraint policy_requests_pkey PRIMARY KEY (tenant_id, request_id),
+    constraint policy_requests_asked_check CHECK ((octet_length(asked) = 32)),
+    constraint policy_requests_tenant_id_revision_fkey FOREIGN KEY (tenant_id, revision) REFERENCES policy_revisions(tenant_id, revision)
 );
 
 create table policy_revisions (
@@ -236,6 +318,7 @@ create table policy_revisions (
     author text not null,
     note text not null default ''::text,
     created_at timestamp with time zone not null default now(),
+    contender boolean not null default false,
     constraint policy_revisions_pkey PRIMARY KEY (tenant_id, revision),
     constraint policy_revisions_revision_check CHECK ((revision > 0)),
     constraint policy_revisions_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(tenant_id)
@@ -268,6 +351,17 @@ create table postings (
     constraint postings_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(tenant_id)
 );
 CREATE INDEX postings_by_item ON public.postings USING btree (tenant_id, item_id);
+CREATE INDEX postings_by_owner ON public.postings USING btree (tenant_id, owner) WHERE ((owner <> ''::text) AND (ended_at IS NULL));
+
+create table prior_fits (
+    tenant_id integer not null,
+    number bigint not null,
+    basis bytea not null,
+    fitted_at timestamp with time zone not null,
+    constraint prior_fits_pkey PRIMARY KEY (tenant_id, number),
+    constraint prior_fits_number_check CHECK ((number > 0)),
+    constraint prior_fits_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(tenant_id)
+);
 
 create table served_counts (
     tenant_id integer not null,
@@ -281,6 +375,23 @@ create table served_counts (
     constraint served_counts_pkey PRIMARY KEY (tenant_id, posting, market, bucket, position_bucket, feed, explore),
     constraint served_counts_count_check CHECK ((count >= 0))
 );
+
+create table shadow_decisions (
+    tenant_id integer not null,
+    experiment bigint not null,
+    request_id uuid not null,
+    market integer not null,
+    feed smallint not null,
+    shadow_feed smallint not null,
+    postings bigint[] not null,
+    shadow_postings bigint[] not null,
+    common_count smallint not null,
+    new_count smallint not null,
+    shadow_new_count smallint not null,
+    decided_at timestamp with time zone not null,
+    constraint shadow_decisions_pkey PRIMARY KEY (tenant_id, experiment, request_id)
+);
+CREATE INDEX shadow_decisions_by_age ON public.shadow_decisions USING brin (decided_at);
 
 create table signing_keys (
     tenant_id integer not null,
@@ -301,7 +412,7 @@ create table slugs (
     slug text not null,
     constraint slugs_pkey PRIMARY KEY (tenant_id, realm, number),
     constraint slugs_number_check CHECK (((number >= 1) AND (number <= 32767))),
-    constraint slugs_realm_check CHECK ((realm = ANY (ARRAY['kind'::text, 'feed'::text, 'scenario'::text, 'market'::text]))),
+    constraint slugs_realm_check CHECK ((realm = ANY (ARRAY['kind'::text, 'feed'::text, 'scenario'::text, 'market'::text, 'segment'::text]))),
     constraint slugs_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(tenant_id),
     constraint slugs_tenant_id_realm_slug_key UNIQUE (tenant_id, realm, slug)
 );

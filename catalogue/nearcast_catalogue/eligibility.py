@@ -1,6 +1,6 @@
 """Whether an item may be shown now, to this query."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Literal, Protocol
 
 import msgspec
@@ -20,7 +20,10 @@ class Region(Protocol):
 
 
 class Filter(msgspec.Struct, frozen=True):
-    """What a query asks for; an empty set asks for nothing."""
+    """What a query asks for; an empty set asks for nothing.
+
+    `also` is a second filter that has to hold as well, by names and ids alone.
+    """
 
     tags_any: frozenset[str] = frozenset()
     tags_all: frozenset[str] = frozenset()
@@ -29,6 +32,8 @@ class Filter(msgspec.Struct, frozen=True):
     exclude_item_ids: frozenset[str] = frozenset()
     market: int | None = None
     region: Region | None = None
+    categories_none: frozenset[str] = frozenset()
+    also: "Filter | None" = None
 
 
 def eligible(wanted: Filter, now: float) -> Callable[[ServedItem], bool]:
@@ -40,7 +45,32 @@ def eligible(wanted: Filter, now: float) -> Callable[[ServedItem], bool]:
 def reasons(wanted: Filter, now: float) -> Callable[[ServedItem], Reason | None]:
     """Return what tells the first reason to leave an item out, or None; for one query at one moment."""
     is_closed, is_unasked = _closing_at(now), _refusing(wanted)
-    return lambda served: is_closed(served.item) or is_unasked(served)
+    if wanted.also is None:
+        return lambda served: is_closed(served.item) or is_unasked(served)
+    is_also_unasked = _refusing(wanted.also)
+    return lambda served: is_closed(served.item) or is_unasked(served) or is_also_unasked(served)
+
+
+def every_reason(wanted: Filter, now: float) -> Callable[[ServedItem], tuple[Reason, ...]]:
+    """Return what tells all reasons to leave an item out; for one query at one moment."""
+    is_closed, are_unasked = _closing_at(now), [_refusing(part) for part in _parts(wanted)]
+
+    def told(served: ServedItem) -> tuple[Reason, ...]:
+        found = (is_closed(served.item), *(is_unasked(served) for is_unasked in are_unasked))
+        return tuple(dict.fromkeys(reason for reason in found if reason is not None))
+
+    return told
+
+
+def _parts(wanted: Filter) -> Iterator[Filter]:
+    """One question each, those about tags as one."""
+    yield Filter(tags_any=wanted.tags_any, tags_all=wanted.tags_all, tags_none=wanted.tags_none)
+    yield Filter(categories=wanted.categories)
+    yield Filter(exclude_item_ids=wanted.exclude_item_ids)
+    yield Filter(market=wanted.market)
+    yield Filter(region=wanted.region)
+    if wanted.also is not None:
+        yield from _parts(wanted.also)
 
 
 def _closing_at(now: float) -> Callable[[Item], Reason | None]:
@@ -66,6 +96,8 @@ def _refusing(wanted: Filter) -> Callable[[ServedItem], Reason | None]:
         if asks_tags and not _matches(item.tags, wanted):
             return "tag"
         if wanted.categories and item.category not in wanted.categories:
+            return "category"
+        if item.category in wanted.categories_none:
             return "category"
         if item.item_id in wanted.exclude_item_ids:
             return "excluded"

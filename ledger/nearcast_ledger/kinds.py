@@ -5,6 +5,9 @@ VIEW = 2
 SAVE = 3
 APPLY = 4
 
+PASSED_OVER = -1
+"""No event: counts impressions below the last success of their answer, where people leave at one."""
+
 BUILT_IN_KIND_NUMBERS = {"impression": IMPRESSION, "view": VIEW, "save": SAVE, "apply": APPLY}
 
 _EXACT_UP_TO = 20

@@ -13,6 +13,30 @@ class DataRefusedError(StoreError):
     """Postgres can never store this value as it is; sending it again does not help."""
 
 
+class RevisionChangedError(StoreError):
+    """Another policy revision is in force than was expected; nothing was changed."""
+
+    def __init__(self, in_force: int) -> None:
+        super().__init__(f"revision {in_force} is in force")
+        self.in_force = in_force
+
+
+class RequestReusedError(StoreError):
+    """A request id stands for another change of policy already; nothing was changed."""
+
+
+class ExperimentRunningError(StoreError):
+    """An experiment of that mode runs already; nothing was changed."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"experiment {name} is running")
+        self.name = name
+
+
+class ExperimentTakenError(StoreError):
+    """An experiment had that name before; nothing was changed."""
+
+
 class IndexUnavailableError(StoreError):
     """The index of items does not answer."""
 

@@ -48,6 +48,11 @@ def log(tenant_id: int, shard: int) -> str:
     return part(tenant_id, f"log:{shard}")
 
 
+def decisions(tenant_id: int) -> str:
+    """Stream of records of decisions."""
+    return part(tenant_id, "decisions")
+
+
 def forgotten(tenant_id: int) -> str:
     """Hash: shard to the time in milliseconds before which its entries may have been forgotten."""
     return part(tenant_id, "log-forgotten")

@@ -11,11 +11,13 @@ from nearcast_ledger.claims import Claims
 from nearcast_ledger.event import AcceptedEvent, Durability, Unlearned
 from nearcast_ledger.identity import identity_of, implied_impression
 from nearcast_ledger.kinds import APPLY, IMPRESSION, SAVE, VIEW
+from nearcast_ledger.surface import surface_number
 from nearcast_store.counting.protocol import LedgerRow
 
 MIDNIGHT_MS = 1_789_948_800_000  # 2026-09-21 00:00 UTC
 HOUR_MS = 3_600_000
 REWARDING = {VIEW, APPLY}
+LEFT_AT = {IMPRESSION, SAVE, APPLY}
 
 
 def uuid7(random_bits: random.Random, ms: int) -> UUID:
@@ -53,7 +55,14 @@ def row(event: AcceptedEvent, *, tenant_id: int = 1, implied: bool = False, shar
         durability=Durability.EVERYSEC,
         rewards_feed=event.unlearned is Unlearned.LEARNED and event.kind in REWARDING,
         shard=shard,
+        cascades=_cascades(event),
     )
+
+
+def _cascades(event: AcceptedEvent) -> bool:
+    """Of two revisions of three; the impressions of their answers, and what people leave them at."""
+    decided = event.claims is not None and event.claims.policy_revision % 3 > 0
+    return decided and event.unlearned is Unlearned.LEARNED and event.kind in LEFT_AT
 
 
 def learned(kind: int, decided: Claims) -> LedgerRow:
@@ -63,7 +72,7 @@ def learned(kind: int, decided: Claims) -> LedgerRow:
 def unlearned(each: LedgerRow) -> LedgerRow:
     """The same event, reported when it was too late to learn from it."""
     event = replace(each.event, unlearned=Unlearned.TOKEN_EXPIRED)
-    return replace(each, event=event, implied=False, rewards_feed=False)
+    return replace(each, event=event, implied=False, rewards_feed=False, cascades=False)
 
 
 @dataclass(slots=True)
@@ -98,9 +107,11 @@ class Day:
                 position=position * rng.choice((1, 9)),
                 feed=1 if explore else rng.randrange(2, 5),
                 market=rng.randrange(3),
+                policy_revision=request_id.int % 5,
                 policy_epoch=rng.choice((0, 1, 1, 2)),
                 explore=explore,
                 session_hash=bytes([session]) * 8,
+                scenario=surface_number(1, (session + position) % 3),
             )
             yield from self._acts(rng, decided)
 

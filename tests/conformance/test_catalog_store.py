@@ -390,3 +390,43 @@ async def test_a_refill_holds_what_lives_at_one_moment(world: World) -> None:
     assert sequence == await world.feed.last(world.tenant) == 1500 + 1 + 100
     assert [served.item.item_id for served in live] == [f"{n:04}" for n in range(100, 1500) if n != 700]
     assert all(served.item.etag and served.version == 1 for served in live)
+
+
+async def test_items_are_counted_by_market_while_they_live(world: World) -> None:
+    await world.put(thing("a"), thing("b"), thing("c"))
+    await world.catalog.delete(world.tenant, ["c"], NOW)
+    assert await world.catalog.count_by_market(world.tenant) == {0: 2}
+    assert await world.catalog.count_by_market(world.other) == {}
+
+
+async def test_regions_are_those_of_the_item_as_last_written_also_of_ended_lives(world: World) -> None:
+    jobs, none = await world.put(thing("a", category="jobs"), thing("b"))
+    await world.put(thing("a", category="gigs"))
+    await world.catalog.delete(world.tenant, ["a"], NOW)
+    asked = [jobs.posting, none.posting, 999_999]
+    assert await world.catalog.regions(world.tenant, asked) == {
+        jobs.posting: (0, "gigs"),
+        none.posting: (0, ""),
+    }
+    assert await world.catalog.regions(world.other, asked) == {}
+
+
+async def test_owners_are_those_of_the_item_as_last_written(world: World) -> None:
+    one, two, none = await world.put(thing("a", owner="anna"), thing("b", owner="bert"), thing("c"))
+    await world.put(thing("a", owner="bert"))
+    asked = [one.posting, two.posting, none.posting, 999_999]
+    assert await world.catalog.owners_of(world.tenant, asked) == {one.posting: "bert", two.posting: "bert"}
+    assert await world.catalog.owners_of(world.other, asked) == {}
+
+
+async def test_items_of_an_owner_are_those_that_live(world: World) -> None:
+    one, two, three, _ = await world.put(
+        thing("a", owner="anna"), thing("b", owner="bert"), thing("c", owner="bert"), thing("d")
+    )
+    await world.catalog.delete(world.tenant, ["c"], NOW)
+    assert await world.catalog.items_of(world.tenant, ["bert", "anna", "nobody", ""]) == {
+        one.posting: "anna",
+        two.posting: "bert",
+    }
+    assert await world.catalog.items_of(world.other, ["bert"]) == {}
+    assert three.posting in await world.catalog.owners_of(world.tenant, [three.posting])

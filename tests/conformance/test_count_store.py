@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 import pytest
 
 from nearcast_ledger.event import AcceptedEvent, Unlearned
-from nearcast_ledger.kinds import APPLY, IMPRESSION, SAVE, VIEW
+from nearcast_ledger.kinds import APPLY, IMPRESSION, PASSED_OVER, SAVE, VIEW
+from nearcast_ledger.surface import surface_number
 from nearcast_store.counting.memory import MemoryCountStore
 from nearcast_store.counting.postgres import PostgresCountStore
 from nearcast_store.counting.protocol import (
@@ -61,7 +62,7 @@ def acted(kind: int, on: LedgerRow) -> LedgerRow:
 
 
 async def counts(store: Store, tenant: int = 1) -> list[CountRow]:
-    return sorted((await store.changed_since(tenant, None)).rows)
+    return sorted(each for each in (await store.changed_since(tenant, None)).rows if each.count)
 
 
 def expected_counts(rows: Iterable[LedgerRow], tenant: int) -> list[CountRow]:
@@ -72,6 +73,20 @@ def expected_counts(rows: Iterable[LedgerRow], tenant: int) -> list[CountRow]:
         for each in rows
         if each.event.claims and not each.event.unlearned and each.identity.tenant_id == tenant
     }
+    stops = {
+        (each.event.claims.request_id, each.event.claims.posting, each.event.kind)
+        for each in rows
+        if each.event.claims and each.cascades and each.event.kind != IMPRESSION
+    }
+    last = {
+        request_id: max(seen[each].position for each in stops & seen.keys() if each[0] == request_id)
+        for request_id, _, _ in stops & seen.keys()
+    }
+    read_until_left = {each.event.claims.request_id for each in rows if each.event.claims and each.cascades}
+    for (request_id, posting, kind), said in list(seen.items()):
+        below = request_id in last and said.position > last[request_id]
+        if kind == IMPRESSION and request_id in read_until_left and below:
+            seen[request_id, posting, PASSED_OVER] = said
     counted = Counter(
         (
             said.posting,
@@ -89,7 +104,7 @@ def expected_counts(rows: Iterable[LedgerRow], tenant: int) -> list[CountRow]:
 
 def expected_feeds(rows: Iterable[LedgerRow], tenant: int) -> list[FeedCount]:
     """One trial per epoch, session and feed, where and when it was shown first."""
-    places: defaultdict[tuple[int, bytes, int], set[tuple[int, int]]] = defaultdict(set)
+    places: defaultdict[tuple[int, bytes, int], set[tuple[int, int, int]]] = defaultdict(set)
     rewarded: set[tuple[int, bytes, int]] = set()
     for each in rows:
         said = each.event.claims
@@ -98,16 +113,16 @@ def expected_feeds(rows: Iterable[LedgerRow], tenant: int) -> list[FeedCount]:
         if said.tenant_id != tenant or each.event.kind not in (IMPRESSION, VIEW, APPLY):
             continue
         trial = (said.policy_epoch, said.session_hash, said.feed)
-        places[trial].add(((said.request_id.int >> 80) // HOUR_MS, said.market))
+        places[trial].add(((said.request_id.int >> 80) // HOUR_MS, said.market, said.scenario // 512))
         if each.event.kind != IMPRESSION:
             rewarded.add(trial)
-    trials: Counter[tuple[int, int, int]] = Counter()
-    rewards: Counter[tuple[int, int, int]] = Counter()
+    trials: Counter[tuple[int, int, int, int]] = Counter()
+    rewards: Counter[tuple[int, int, int, int]] = Counter()
     for trial, where in places.items():
-        bucket, market = min(where)
-        trials[market, trial[2], bucket] += 1
-        rewards[market, trial[2], bucket] += trial in rewarded
-    return [FeedCount(*key, trials[key], rewards[key]) for key in sorted(trials)]
+        bucket, market, segment = min(where)
+        trials[market, trial[2], bucket, segment] += 1
+        rewards[market, trial[2], bucket, segment] += trial in rewarded
+    return [FeedCount(*key[:3], trials[key], rewards[key], key[3]) for key in sorted(trials)]
 
 
 def splits(rows: Sequence[LedgerRow], rng: random.Random) -> list[list[LedgerRow]]:
@@ -148,8 +163,8 @@ async def test_it_never_matters_when_an_event_came_that_is_not_learned_from(stor
         assert await store.feed_counts(tenant) == expected_feeds(rows, tenant)
         totals: Counter[int] = Counter()
         for each in expected:
-            totals[each.kind] += each.count
-        assert await store.totals(tenant) == totals
+            totals[each.kind] += each.count * (each.kind != PASSED_OVER)
+        assert await store.totals(tenant) == +totals
 
 
 async def test_what_comes_to_be_learned_from_is_counted_then_and_for_good(store: Store) -> None:
@@ -227,6 +242,23 @@ async def test_a_trial_counts_where_the_session_was_shown_the_feed_first(store: 
     assert await store.feed_counts(1) == [FeedCount(2, 2, HOUR + 1, 1, 1)]
 
 
+async def test_a_trial_counts_for_the_segment_that_asked_first(store: Store) -> None:
+    first, later = shown(1, hour=2, scenario=surface_number(4, 3)), shown(2, hour=1, scenario=4)
+    await store.fold(Batch([first, acted(VIEW, first)]))
+    assert await store.feed_counts(1) == [FeedCount(0, 2, HOUR + 2, 1, 1, 3)]
+    other = shown(3, hour=2, scenario=surface_number(4, 5), session_hash=b"another!")
+    await store.fold(Batch([other]))
+    assert await store.feed_counts(1) == [
+        FeedCount(0, 2, HOUR + 2, 1, 1, 3),
+        FeedCount(0, 2, HOUR + 2, 1, 0, 5),
+    ]
+    await store.fold(Batch([later]))
+    assert await store.feed_counts(1) == [
+        FeedCount(0, 2, HOUR + 1, 1, 1, 0),
+        FeedCount(0, 2, HOUR + 2, 1, 0, 5),
+    ]
+
+
 async def test_exploring_and_epochless_answers_are_no_trials(store: Store) -> None:
     rows = [shown(1, explore=True, feed=1), shown(2, policy_epoch=0)]
     await store.fold(Batch([*rows, *(acted(VIEW, each) for each in rows)]))
@@ -271,7 +303,7 @@ async def test_a_look_in_parts_shows_every_count_once_in_the_order_of_keys(store
         await store.fold(Batch(batch))
     everything = expected_counts(Day(11).rows, 1)
     parts, horizon = await look(store, None, most)
-    assert [each for part in parts for each in part] == everything
+    assert [each for part in parts for each in part if each.count] == everything
     assert {len(part) for part in parts[:-1]} <= {most}
     changed = Day(12).rows[:40]
     await store.fold(Batch(changed))
@@ -294,6 +326,21 @@ async def test_what_changes_during_a_look_in_parts_is_seen_by_the_next(store: St
     assert [(each.posting, each.count) for each in following.rows] == [(5, 1), (10, 2), (35, 1), (40, 2)]
 
 
+async def test_shuffled_answers_are_summed_by_market_day_and_position(store: Store) -> None:
+    rows = Day(31, requests=200).rows
+    await store.fold(Batch(rows))
+    for first in (HOUR, HOUR + 25):
+        shown, done = Counter[tuple[int, int, int]](), Counter[tuple[int, int, int]]()
+        for each in expected_counts(rows, 1):
+            place = (each.market, each.bucket // 24, each.position_bucket)
+            if each.explore and each.bucket >= first:
+                shown[place] += each.count * (each.kind == IMPRESSION)
+                done[place] += each.count * (each.kind in (VIEW, APPLY))
+        expected = [(*place, count, done[place]) for place, count in sorted(shown.items()) if count]
+        assert [tuple(each) for each in await store.shuffled(1, first, [VIEW, APPLY])] == expected
+        assert expected
+
+
 async def test_a_horizon_of_another_server_means_everything(store: Store) -> None:
     await store.fold(Batch([shown(1)]))
     again = await store.changed_since(1, 2**60)
@@ -311,7 +358,7 @@ async def test_following_horizons_ends_in_the_same_counts(store: Store) -> None:
         changes = await store.changed_since(1, horizon)
         known |= {each[:-1]: each.count for each in changes.rows}
         horizon = changes.horizon
-    assert sorted((*key, count) for key, count in known.items()) == expected_counts(rows, 1)
+    assert sorted((*key, count) for key, count in known.items() if count) == expected_counts(rows, 1)
 
 
 async def test_counts_can_be_read_by_posting_rank_and_kind(store: Store) -> None:

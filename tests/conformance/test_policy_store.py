@@ -8,14 +8,22 @@ import asyncpg
 import msgspec
 import pytest
 
+from nearcast_config.mastery import Master
 from nearcast_config.policy import Feed, Kind, Policy, Radius, Scenario
 from nearcast_config.policytext import default_policy
+from nearcast_config.problems import SettingsError
+from nearcast_config.segmentation import Segments
 from nearcast_ledger.keyring import Keyring
-from nearcast_store.errors import DataRefusedError, StoreError, UnreadablePolicyError
+from nearcast_store.errors import (
+    DataRefusedError,
+    RequestReusedError,
+    RevisionChangedError,
+    StoreError,
+    UnreadablePolicyError,
+)
 from nearcast_store.policies.memory import MemoryPolicyStore
 from nearcast_store.policies.postgres import PostgresPolicyStore
-from nearcast_store.policies.protocol import Epoch
-from nearcast_store.policies.shares import Shares
+from nearcast_store.policies.protocol import Epoch, Shares, Terms
 from nearcast_store.postgres import open_pool
 from nearcast_store.tenants.postgres import PostgresTenantStore
 from tests.conftest import FixedClock
@@ -127,6 +135,90 @@ async def test_a_slug_keeps_its_number_for_ever(world: World) -> None:
     assert again.feeds["draw"] == 3
 
 
+async def test_a_change_is_made_only_to_the_revision_that_was_expected(world: World) -> None:
+    await world.store.current(world.tenant)
+    assert (await world.store.apply(world.tenant, NARROW, "me", "", Terms(expected=1))).number == 2
+    with pytest.raises(RevisionChangedError) as told:
+        await world.store.apply(world.tenant, default_policy(), "me", "", Terms(expected=1))
+    assert told.value.in_force == 2
+    assert (await world.store.current(world.tenant)).policy == NARROW
+
+
+async def test_of_changes_to_the_same_revision_one_is_made(world: World) -> None:
+    await world.store.current(world.tenant)
+    policies = [changed(radius=Radius(default_m=1000.0 + n)) for n in range(6)]
+    done = await asyncio.gather(
+        *(world.store.apply(world.tenant, each, "me", "", Terms(expected=1)) for each in policies),
+        return_exceptions=True,
+    )
+    assert sum(isinstance(each, RevisionChangedError) for each in done) == 5
+    assert (await world.store.current(world.tenant)).number == 2
+
+
+async def test_a_request_sent_again_is_answered_as_before_and_changes_nothing(world: World) -> None:
+    narrow = Terms(request_id="r-1", asked=b"n" * 32)
+    await world.store.current(world.tenant)
+    second = await world.store.apply(world.tenant, NARROW, "me", "", narrow)
+    assert (await world.store.apply(world.tenant, default_policy(), "you", "")).number == 3
+    again = await world.store.apply(world.tenant, NARROW, "me", "", narrow)
+    assert again == second
+    assert (await world.store.current(world.tenant)).number == 3
+    with pytest.raises(RequestReusedError):
+        await world.store.apply(world.tenant, NARROW, "me", "", Terms(request_id="r-1", asked=b"x" * 32))
+    assert (await world.store.apply(world.other, NARROW, "me", "", narrow)).tenant_id == world.other
+
+
+async def test_a_request_that_changed_nothing_is_remembered_too(world: World) -> None:
+    same = Terms(request_id="r-2", asked=b"s" * 32)
+    await world.store.current(world.tenant)
+    assert (await world.store.apply(world.tenant, default_policy(), "me", "", same)).number == 1
+    await world.store.apply(world.tenant, NARROW, "me", "")
+    assert (await world.store.apply(world.tenant, default_policy(), "me", "", same)).number == 1
+    assert (await world.store.current(world.tenant)).number == 2
+
+
+async def test_revisions_are_listed_newest_first_in_pages(world: World) -> None:
+    await world.store.current(world.tenant)
+    await world.store.apply(world.tenant, NARROW, "me", "narrower")
+    await world.store.apply(world.tenant, default_policy(), "you", "back")
+    notes = await world.store.revisions(world.tenant, 1 << 62, 2)
+    assert [(note.number, note.author, note.note) for note in notes] == [
+        (3, "you", "back"),
+        (2, "me", "narrower"),
+    ]
+    first = await world.store.revisions(world.tenant, 2, 2)
+    assert [note.number for note in first] == [1]
+    assert first[0].checksum == notes[0].checksum != notes[1].checksum
+    assert await world.store.revisions(world.other, 1 << 62, 2) == []
+
+
+async def test_a_segment_keeps_its_number_and_there_is_an_end_of_them(world: World) -> None:
+    assert (await world.store.current(world.tenant)).segments == {}
+
+    async def numbers(*names: str) -> object:
+        policy = changed(segments=Segments(names=names))
+        return (await world.store.apply(world.tenant, policy, "me", "")).segments
+
+    assert await numbers("new", "old") == {"new": 1, "old": 2}
+    assert await numbers("other") == {"other": 3}
+    assert await numbers("old") == {"old": 2}
+    for first in range(4, 60, 14):
+        await numbers(*(f"s{number}" for number in range(first, first + 14)))
+    assert await numbers("s60", "s61", "s62", "new") == {"s60": 60, "s61": 61, "s62": 62, "new": 1}
+    with pytest.raises(SettingsError, match=r"segments\.names: must name at most 63 over all revisions"):
+        await numbers("s63", "s64")
+    assert await numbers("s63") == {"s63": 63}
+
+
+async def test_a_holdout_has_a_number_of_its_own_once_it_is_asked_for(world: World) -> None:
+    assert "holdout" not in (await world.store.current(world.tenant)).feeds
+    held = await world.store.apply(world.tenant, changed(master=Master(holdout_share=0.1)), "me", "")
+    assert held.feeds["holdout"] == 6
+    assert "holdout" not in (await world.store.apply(world.tenant, NARROW, "me", "")).feeds
+    again = await world.store.apply(world.tenant, changed(master=Master(holdout_share=0.2)), "me", "")
+    assert again.feeds["holdout"] == 6
+
+
 async def test_an_impossible_policy_is_refused(world: World) -> None:
     impossible = changed(radius=Radius(default_m=5000.0, max_m=10.0))
     with pytest.raises(Exception, match="radius"):
@@ -139,7 +231,8 @@ def epoch(world: World, number: int, published_at: float, revision: int = 1) -> 
         0: {(2, 3, 5): {2: 0.1 + 0.2, 3: 1 / 3, 5: 1e-17}, (3,): {3: 1.0}},
         7: {(2,): {2: 1.0}},
     }
-    return Epoch(world.tenant, number, revision, shares, published_at)
+    segments: dict[int, Shares] = {3: {0: {(2, 3): {2: 1 / 3, 3: 2 / 3}}, 7: {(2,): {2: 1.0}}}}
+    return Epoch(world.tenant, number, revision, shares, published_at, segments, {0: 12, 7: 1_000_000})
 
 
 async def test_epochs_come_back_exactly(world: World, clock: FixedClock) -> None:

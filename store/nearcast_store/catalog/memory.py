@@ -1,6 +1,6 @@
 """Items in memory, for the simulation and for tests."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import count
@@ -21,6 +21,8 @@ class MemoryCatalogStore:
         self._placed: dict[int, int] = defaultdict(int)
         self._items: dict[int, dict[str, Kept]] = defaultdict(dict)
         self._names: dict[int, dict[int, tuple[str, str]]] = defaultdict(dict)
+        self._regions: dict[int, dict[int, tuple[int, str]]] = defaultdict(dict)
+        self._owners: dict[int, dict[int, str]] = defaultdict(dict)
         self._postings = count(1)
 
     async def upsert(self, tenant_id: int, items: Sequence[Item], now: float) -> list[WriteResult]:
@@ -90,6 +92,7 @@ class MemoryCatalogStore:
             for item_id, kept in live:
                 if kept.market != atlas.of(kept.item):
                     moved = items[item_id] = replace(kept, market=atlas.of(kept.item))
+                    self._regions[tenant_id][kept.posting] = (moved.market, kept.item.category)
                     self._feed.tell(tenant_id, moved.posting, moved.served)
             looked += len(live)
         return looked
@@ -98,6 +101,30 @@ class MemoryCatalogStore:
         """Also of ended lives."""
         names = self._names[tenant_id]
         return {posting: names[posting] for posting in postings if posting in names}
+
+    async def regions(self, tenant_id: int, postings: Sequence[int]) -> dict[int, tuple[int, str]]:
+        """Also of ended lives."""
+        regions = self._regions[tenant_id]
+        return {posting: regions[posting] for posting in postings if posting in regions}
+
+    async def owners_of(self, tenant_id: int, postings: Sequence[int]) -> dict[int, str]:
+        """Also of ended lives."""
+        owners = self._owners[tenant_id]
+        return {posting: owners[posting] for posting in postings if owners.get(posting)}
+
+    async def items_of(self, tenant_id: int, owners: Sequence[str]) -> dict[int, str]:
+        """One look at every item."""
+        wanted = frozenset(owners) - {""}
+        return {
+            kept.posting: kept.item.owner
+            for kept in self._items[tenant_id].values()
+            if kept.ended_at is None and kept.item.owner in wanted
+        }
+
+    async def count_by_market(self, tenant_id: int) -> dict[int, int]:
+        """Of items whose lives have not ended."""
+        kept = self._items[tenant_id].values()
+        return dict(Counter(each.market for each in kept if each.ended_at is None))
 
     async def current_postings(self, tenant_id: int, item_ids: Sequence[str]) -> dict[str, int]:
         """Expired items included, like `get`."""
@@ -111,6 +138,8 @@ class MemoryCatalogStore:
             if kept := writing.kept:
                 self._items[tenant_id][kept.item.item_id] = kept
                 self._names[tenant_id][kept.posting] = (kept.item.item_id, kept.item.title)
+                self._regions[tenant_id][kept.posting] = (kept.market, kept.item.category)
+                self._owners[tenant_id][kept.posting] = kept.item.owner
                 if kept.ended_at is None:
                     self._feed.tell(tenant_id, kept.posting, kept.served)
         return [writing.result for writing in writings]

@@ -124,6 +124,36 @@ class PostgresCatalogStore:
             rows = await connection.fetch(_POSTINGS["name_postings"], tenant_id, postings)
         return {row["posting"]: (row["item_id"], row["title"]) for row in rows}
 
+    async def regions(self, tenant_id: int, postings: Sequence[int]) -> dict[int, tuple[int, str]]:
+        """From the table of lives, which keeps ended ones."""
+        async with self._pool.connection() as connection:
+            rows = await connection.fetch(_POSTINGS["place_postings"], tenant_id, postings)
+        return {row["posting"]: (row["market"], row["category"]) for row in rows}
+
+    async def owners_of(self, tenant_id: int, postings: Sequence[int]) -> dict[int, str]:
+        """From the table of lives, which keeps ended ones."""
+        async with self._pool.connection() as connection:
+            rows = await connection.fetch(_POSTINGS["read_owners"], tenant_id, postings)
+        return {row["posting"]: row["owner"] for row in rows}
+
+    async def items_of(self, tenant_id: int, owners: Sequence[str]) -> dict[int, str]:
+        """By an index of those that live."""
+        async with self._pool.connection() as connection:
+            rows = await connection.fetch(_POSTINGS["list_owned"], tenant_id, owners)
+        return {row["posting"]: row["owner"] for row in rows}
+
+    async def count_by_market(self, tenant_id: int) -> dict[int, int]:
+        """Of items whose lives have not ended."""
+        async with self._pool.connection() as connection:
+            rows = await connection.fetch(_ITEMS["count_by_market"], tenant_id)
+        return {row["market"]: row["count"] for row in rows}
+
+    async def live_regions(self, tenant_id: int, now: float) -> dict[int, tuple[int, str]]:
+        """Market and category of every item that may be shown; market 0 and category "" for none."""
+        async with self._pool.connection() as connection:
+            rows = await connection.fetch(_ITEMS["list_live_regions"], tenant_id, now)
+        return {row["posting"]: (row["market"], row["category"]) for row in rows}
+
     async def current_postings(self, tenant_id: int, item_ids: Sequence[str]) -> dict[str, int]:
         """Expired items included, like `get`."""
         async with self._pool.connection() as connection:

@@ -80,6 +80,22 @@ class CatalogStore(Protocol):
         """Item id and title of postings, also of ended ones."""
         ...
 
+    async def regions(self, tenant_id: int, postings: Sequence[int]) -> dict[int, tuple[int, str]]:
+        """Market and category of postings, also of ended ones; market 0 and category "" for none."""
+        ...
+
+    async def owners_of(self, tenant_id: int, postings: Sequence[int]) -> dict[int, str]:
+        """The owner of each posting that has one, also of ended ones."""
+        ...
+
+    async def items_of(self, tenant_id: int, owners: Sequence[str]) -> dict[int, str]:
+        """Every posting of these owners that lives, with its owner."""
+        ...
+
+    async def count_by_market(self, tenant_id: int) -> dict[int, int]:
+        """How many items lie in each market, 0 for those in none; markets without any are left out."""
+        ...
+
     async def current_postings(self, tenant_id: int, item_ids: Sequence[str]) -> dict[str, int]:
         """The posting of each item that is not deleted."""
         ...

@@ -50,6 +50,7 @@ ROW = np.dtype(
         ("claimed", "?"),
         ("implied", "?"),
         ("rewards_feed", "?"),
+        ("cascades", "?"),
     ]
 )
 """One row; times are NO_TIME_US and dwells -1 when there are none."""
@@ -195,11 +196,12 @@ class LedgerRows(Sequence[LedgerRow]):
             durability=source.durability,
             rewards_feed=bool(row["rewards_feed"]),
             shard=source.shard,
+            cascades=bool(row["cascades"]),
         )
 
 
 def unpack_rows(parts: Sequence[Part], sources: Sequence[Source]) -> LedgerRows:
-    """A row for each event, in order; none of them is implied, and none rewards a feed as yet."""
+    """A row for each event, in order; none of them is implied, rewards a feed or cascades as yet."""
     events = np.frombuffer(b"".join([part.packed.events for part in parts]), EVENT)
     decisions = np.frombuffer(b"".join([part.packed.decisions for part in parts] + [_NOBODYS]), DECISION)
     sizes = [part.packed.size for part in parts]
@@ -244,7 +246,7 @@ def columns_of(rows: Sequence[LedgerRow]) -> LedgerRows:
                 raise DataRefusedError("a number of these events has no place in the ledger")
             parts.append(Part(sources.setdefault(source, len(sources)), packed))
     columns = unpack_rows(parts, list(sources))
-    for name in ("implied", "rewards_feed"):
+    for name in ("implied", "rewards_feed", "cascades"):
         columns.rows[name] = [getattr(row, name) for row in rows]
     return columns
 

@@ -2,9 +2,10 @@
 
 from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from uuid import UUID
 
 from nearcast_ledger.identity import Identity
-from nearcast_ledger.kinds import IMPRESSION
+from nearcast_ledger.kinds import IMPRESSION, PASSED_OVER
 from nearcast_store.counting.protocol import (
     Batch,
     Changes,
@@ -14,6 +15,7 @@ from nearcast_store.counting.protocol import (
     FoldResult,
     LedgerRow,
     ShardProgress,
+    ShuffledCount,
     Standing,
     place_in_stream,
 )
@@ -23,6 +25,7 @@ from nearcast_store.counting.tallying import (
     Tally,
     Trial,
     TrialKey,
+    count_passed_over,
     count_rows,
     find_trials,
     merge,
@@ -30,6 +33,8 @@ from nearcast_store.counting.tallying import (
     tally_changes,
 )
 from nearcast_store.errors import PositionsLostError
+
+HOURS_PER_DAY = 24
 
 
 class MemoryCountStore:
@@ -40,6 +45,8 @@ class MemoryCountStore:
         self._folds = 0
         # By tenant; what changed last comes last, with the number of the fold that changed it.
         self._counts: defaultdict[int, OrderedDict[CountKey, tuple[int, int]]] = defaultdict(OrderedDict)
+        # The rows of answers that are read until a success.
+        self._answers: dict[tuple[int, UUID], list[LedgerRow]] = {}
         self._trials: dict[TrialKey, Trial] = {}
         self._feeds: dict[FeedKey, Tally] = {}
         self._dead: dict[tuple[int, int, str, int], DeadLetter] = {}
@@ -55,7 +62,9 @@ class MemoryCountStore:
         new = [row for row in one_of_each(batch.rows) if self._is_new(row)]
         self._known |= {row.identity: not row.event.unlearned for row in new}
         self._folds += 1
-        for key, count in count_rows(new).items():
+        changed = count_rows(new)
+        changed.update(self._passed_over(new))
+        for key, count in changed.items():
             counts = self._counts[key.tenant_id]
             counts[key] = (counts.get(key, (0, 0))[0] + count, self._folds)
             counts.move_to_end(key)
@@ -97,7 +106,7 @@ class MemoryCountStore:
     async def feed_counts(self, tenant_id: int) -> list[FeedCount]:
         """Sorted by market, feed and hour."""
         return [
-            FeedCount(key.market, key.feed, key.bucket, tally.trials, tally.rewards)
+            FeedCount(key.market, key.feed, key.bucket, tally.trials, tally.rewards, key.segment)
             for key, tally in sorted(self._feeds.items())
             if key.tenant_id == tenant_id and tally.trials
         ]
@@ -114,6 +123,16 @@ class MemoryCountStore:
             sums[row.posting, row.kind] += row.count
         return dict(sums)
 
+    async def shuffled(self, tenant_id: int, first_bucket: int, kinds: Sequence[int]) -> list[ShuffledCount]:
+        """One look at every count."""
+        found: defaultdict[tuple[int, int, int], list[int]] = defaultdict(lambda: [0, 0])
+        for row in self._rows(tenant_id, lambda key: key.explore and key.position_bucket > 0):
+            if row.bucket >= first_bucket:
+                both = found[row.market, row.bucket // HOURS_PER_DAY, row.position_bucket]
+                both[0] += row.count * (row.kind == IMPRESSION)
+                both[1] += row.count * (row.kind in kinds)
+        return [ShuffledCount(*place, *both) for place, both in sorted(found.items()) if both[0]]
+
     async def top_postings(self, tenant_id: int, most: int) -> list[int]:
         """Equal ones by their number."""
         seen = self._sums(self._rows(tenant_id, lambda key: key.kind == IMPRESSION), lambda row: row.posting)
@@ -121,7 +140,9 @@ class MemoryCountStore:
 
     async def totals(self, tenant_id: int) -> dict[int, int]:
         """Of all postings together."""
-        return dict(self._sums(self._rows(tenant_id, lambda _: True), lambda row: row.kind))
+        return dict(
+            self._sums(self._rows(tenant_id, lambda key: key.kind != PASSED_OVER), lambda row: row.kind)
+        )
 
     async def standings(self, tenant_ids: Sequence[int]) -> list[Standing]:
         """Sorted by tenant and shard."""
@@ -146,6 +167,20 @@ class MemoryCountStore:
     def _is_new(self, row: LedgerRow) -> bool:
         learned = self._known.get(row.identity)
         return learned is None or not (learned or row.event.unlearned)
+
+    def _passed_over(self, new: Iterable[LedgerRow]) -> Counter[CountKey]:
+        """What is passed over with these rows, less what was without them."""
+        changed: Counter[CountKey] = Counter()
+        answers: defaultdict[tuple[int, UUID], list[LedgerRow]] = defaultdict(list)
+        for row in new:
+            if row.cascades:
+                answers[row.identity.tenant_id, row.identity.origin_id].append(row)
+        for answer, rows in answers.items():
+            known = self._answers.setdefault(answer, [])
+            changed.subtract(count_passed_over(known))
+            known += rows
+            changed.update(count_passed_over(known))
+        return Counter({key: count for key, count in changed.items() if count})
 
     def _learn(self, trials: dict[TrialKey, Trial]) -> None:
         before = {key: self._trials[key] for key in trials if key in self._trials}

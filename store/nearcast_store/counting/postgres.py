@@ -27,6 +27,7 @@ from nearcast_store.counting.protocol import (
     FeedCount,
     FoldResult,
     Hold,
+    ShuffledCount,
 )
 from nearcast_store.counting.staging import packed
 from nearcast_store.counting.tallying import (
@@ -133,6 +134,12 @@ class PostgresCountStore:
             rows = await connection.fetch(_COUNTS["sum_counts_of_postings"], tenant_id, postings)
         return {(row["posting"], row["kind"]): row["total"] for row in rows}
 
+    async def shuffled(self, tenant_id: int, first_bucket: int, kinds: Sequence[int]) -> list[ShuffledCount]:
+        """Summed by Postgres: a look at every count of the tenant."""
+        async with self._pool.connection() as connection:
+            rows = await connection.fetch(_COUNTS["sum_shuffled_counts"], tenant_id, first_bucket, kinds)
+        return [ShuffledCount(*row) for row in rows]
+
     async def top_postings(self, tenant_id: int, most: int) -> list[int]:
         """Equal ones by their number."""
         async with self._pool.connection() as connection:
@@ -152,6 +159,8 @@ class PostgresCountStore:
                 await _add_counts(connection)
             if trials := find_trials_in(new):
                 await _store_trials(connection, trials)
+            if new.rows["cascades"].any():
+                await _count_passed_over(connection, new)
             await _require_held(connection, batch.holds)
             await _move_positions(connection, batch, new)
             if batch.dead:
@@ -166,6 +175,13 @@ async def _add_counts(connection: Connection) -> None:
     """Of what is staged and new: the counts, and the sums of them that are kept."""
     for name in ("add_counts", "add_posting_totals", "add_kind_totals"):
         await connection.execute(_COUNTS[name])
+
+
+async def _count_passed_over(connection: Connection, new: LedgerRows) -> None:
+    tenants = new.shared("tenant_id")[new.rows["cascades"]]
+    for tenant_id in np.unique(tenants).tolist():
+        await connection.execute(_COUNTS["lock_cascades"], tenant_id)
+    await connection.execute(_COUNTS["count_passed_over"])
 
 
 async def _store(connection: Connection, rows: LedgerRows) -> LedgerRows:

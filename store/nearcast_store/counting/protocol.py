@@ -21,6 +21,8 @@ class LedgerRow(Struct, frozen=True):
     durability: Durability
     rewards_feed: bool
     shard: int = 0  # of the log it was read from
+    # An impression of an answer that is read from the top until an act, or an act at which people leave.
+    cascades: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,13 +115,24 @@ class CountRow(NamedTuple):
 
 
 class FeedCount(NamedTuple):
-    """Trials and rewards of one feed in one market and hour."""
+    """Trials and rewards of one feed in one market, hour and segment of people."""
 
     market: int
     feed: int
     bucket: int
     trials: int
     rewards: int
+    segment: int = 0
+
+
+class ShuffledCount(NamedTuple):
+    """What one position of uniformly shuffled answers showed in one market and on one day."""
+
+    market: int
+    day: int
+    position_bucket: int
+    impressions: int
+    successes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +190,10 @@ class CountStore(Ledger, Protocol):
 
     async def sums_of(self, tenant_id: int, postings: Sequence[int]) -> dict[tuple[int, int], int]:
         """Counts of these postings, by posting and kind."""
+        ...
+
+    async def shuffled(self, tenant_id: int, first_bucket: int, kinds: Sequence[int]) -> list[ShuffledCount]:
+        """What the exploration share showed since that hour; events of these kinds are its successes."""
         ...
 
     async def top_postings(self, tenant_id: int, most: int) -> list[int]:

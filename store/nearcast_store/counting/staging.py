@@ -16,7 +16,7 @@ from nearcast_store.log.packing import NO_TIME_US
 
 _OF_ALL = (
     *("ordinal", "origin_id", "tenant_id", "identity_day", "received_at", "durability", "posting"),
-    *("identity_kind", "kind", "learned", "unlearned_reason", "implied", "rewards_feed"),
+    *("identity_kind", "kind", "learned", "unlearned_reason", "implied", "rewards_feed", "cascades"),
 )
 _OF_DECISIONS = (
     *("feed", "feed_propensity", "scenario", "market", "policy_revision", "policy_epoch", "explore"),
@@ -83,6 +83,7 @@ def _alike(rows: LedgerRows, ordinals: Column, columns: int) -> list[bytes]:
     block.add(">i2", table["unlearned"])
     block.add("?", table["implied"])
     block.add("?", table["rewards_feed"])
+    block.add("?", table["cascades"])
     if one["claimed"]:
         decisions = _decisions(rows)
         block.put(f"V{decisions.itemsize}", decisions)

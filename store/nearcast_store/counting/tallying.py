@@ -3,14 +3,16 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
+from uuid import UUID
 
 import numpy as np
 from msgspec.structs import replace
 
 from nearcast_ledger.event import Unlearned
 from nearcast_ledger.identity import Identity
-from nearcast_ledger.kinds import IMPRESSION, position_bucket
+from nearcast_ledger.kinds import IMPRESSION, PASSED_OVER, position_bucket
 from nearcast_ledger.requestid import hour_bucket
+from nearcast_ledger.surface import segment_of
 from nearcast_store.counting.columns import LedgerRows, hours_of
 from nearcast_store.counting.protocol import LedgerRow
 
@@ -43,6 +45,7 @@ class Trial(NamedTuple):
     bucket: int
     market: int
     rewarded: bool
+    segment: int = 0
 
 
 class FeedKey(NamedTuple):
@@ -52,6 +55,7 @@ class FeedKey(NamedTuple):
     market: int
     feed: int
     bucket: int
+    segment: int = 0
 
 
 class Tally(NamedTuple):
@@ -96,6 +100,25 @@ def count_rows(rows: Iterable[LedgerRow]) -> Counter[CountKey]:
     )
 
 
+def count_passed_over(rows: Iterable[LedgerRow]) -> Counter[CountKey]:
+    """Impressions below the last act at which people left their answer, of all rows of these answers."""
+    learned = [row for row in rows if row.cascades and row.event.claims and not row.event.unlearned]
+    lowest: dict[tuple[int, UUID], int] = {}
+    for row in learned:
+        if row.event.kind != IMPRESSION and row.event.claims:
+            answer = (row.identity.tenant_id, row.event.claims.request_id)
+            lowest[answer] = max(row.event.claims.position, lowest.get(answer, 0))
+    passed = [
+        row
+        for row in learned
+        if row.event.kind == IMPRESSION
+        and (claims := row.event.claims)
+        and claims.position > lowest.get((row.identity.tenant_id, claims.request_id), claims.position)
+    ]
+    counts = count_rows(passed)
+    return Counter({key._replace(kind=PASSED_OVER): count for key, count in counts.items()})
+
+
 def find_trials(rows: Iterable[LedgerRow]) -> dict[TrialKey, Trial]:
     """What sessions were shown and did; an exploring answer and one without an epoch are nobody's choice."""
     trials: dict[TrialKey, Trial] = {}
@@ -111,13 +134,14 @@ def find_trials(rows: Iterable[LedgerRow]) -> dict[TrialKey, Trial]:
         # The items of a slate lie side by side, and all but the first say nothing new.
         slate = (
             *(row.identity.tenant_id, claims.request_id, claims.feed),
-            *(claims.session_hash, claims.market, claims.policy_epoch),
+            *(claims.session_hash, claims.market, claims.policy_epoch, claims.scenario),
         )
         if not rewarded and slate == shown:
             continue
         shown = slate
         key = TrialKey(row.identity.tenant_id, claims.policy_epoch, claims.session_hash, claims.feed)
-        trial = Trial(hour_bucket(claims.request_id), claims.market, rewarded)
+        segment = segment_of(claims.scenario)
+        trial = Trial(hour_bucket(claims.request_id), claims.market, rewarded, segment)
         known = trials.get(key)
         if known != trial:
             trials[key] = merge(known, trial)
@@ -134,16 +158,17 @@ def find_trials_in(rows: LedgerRows) -> dict[TrialKey, Trial]:
     places, firsts = np.unique(telling["decision"], return_index=True)
     rewards = np.isin(places, table["decision"][rewarded])
     trials: dict[TrialKey, Trial] = {}
-    for source, epoch, session, feed, bucket, market, reward in zip(
+    for source, epoch, session, feed, bucket, market, surface, reward in zip(
         telling["source"][firsts].tolist(),
         *(decided[name][places].tolist() for name in ("policy_epoch", "session_hash", "feed")),
         hours_of(decided["high"][places]).tolist(),
         decided["market"][places].tolist(),
+        decided["scenario"][places].tolist(),
         rewards.tolist(),
         strict=True,
     ):
         key = TrialKey(rows.sources[source].tenant_id, epoch, session, feed)
-        trials[key] = merge(trials.get(key), Trial(bucket, market, reward))
+        trials[key] = merge(trials.get(key), Trial(bucket, market, reward, segment_of(surface)))
     return trials
 
 
@@ -151,8 +176,8 @@ def merge(one: Trial | None, other: Trial) -> Trial:
     """The same whichever comes first."""
     if one is None:
         return other
-    bucket, market = min(one[:2], other[:2])
-    return Trial(bucket, market, one.rewarded or other.rewarded)
+    bucket, market, segment = min((each.bucket, each.market, each.segment) for each in (one, other))
+    return Trial(bucket, market, one.rewarded or other.rewarded, segment)
 
 
 def tally_changes(
@@ -163,7 +188,7 @@ def tally_changes(
     rewards: Counter[FeedKey] = Counter()
     for sign, some in ((1, changed), (-1, before)):
         for key, trial in some.items():
-            place = FeedKey(key.tenant_id, trial.market, key.feed, trial.bucket)
+            place = FeedKey(key.tenant_id, trial.market, key.feed, trial.bucket, trial.segment)
             trials[place] += sign
             rewards[place] += sign * trial.rewarded
     return {

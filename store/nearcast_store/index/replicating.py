@@ -1,7 +1,7 @@
 """Keeping the segment of a tenant on this host abreast of the tenant's index in Redis."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -46,8 +46,9 @@ class Standing:
 class Replicator:
     """One turn of `step` brings the segment forward. The writer is its own; whoever made it closes it.
 
-    `render` gives the display message of an item; `prime` is shown each generation that was made from nothing
-    before anybody reads it. Raises IndexUnavailableError; what is served then stays.
+    `render` gives the display message of an item, and `tell` the statistics that each of some items begins
+    with; `prime` is shown each generation that was made from nothing before anybody reads it. Raises
+    IndexUnavailableError; what is served then stays.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Replicator:
         files: Files,
         render: Callable[[ServedItem], bytes],
         prime: Callable[[GrowingGeneration], None] = lambda _: None,
+        tell: Callable[[Sequence[ServedItem]], Sequence[tuple[int, ...]]] = lambda items: [()] * len(items),
     ) -> None:
         self._follower = follower
         self._writer = writer
@@ -64,6 +66,7 @@ class Replicator:
         self._tenant_id = files.tenant_id
         self._render = render
         self._prime = prime
+        self._tell = tell
         self._mark: Mark | None = None
         self._saved_at: float | None = None
         self._behind_since: float | None = None
@@ -117,7 +120,8 @@ class Replicator:
         if not isinstance(self._writer.apply(changes), Applied):
             # It is full, since what the follower gives is without a gap.
             await self._end_merge()
-            for change in changes:
+            # What is to be told of them may be another by now.
+            for change in self._rendered(followed):
                 if not isinstance(self._writer.apply([change]), Applied):
                     self._writer.merge()
                     _expect_room(self._writer.apply([change]))
@@ -130,12 +134,12 @@ class Replicator:
         )
 
     def _rendered(self, followed: Followed) -> list[SegmentChange]:
+        told = iter(self._tell([change.served for change in followed.changes if change.served is not None]))
         return [
-            SegmentChange(
-                change.sequence,
-                change.posting,
-                change.served,
-                b"" if change.served is None else self._render(change.served),
+            SegmentChange(change.sequence, change.posting, None)
+            if change.served is None
+            else SegmentChange(
+                change.sequence, change.posting, change.served, self._render(change.served), next(told)
             )
             for change in followed.changes
         ]

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from nearcast_config.policy import Policy
-from nearcast_config.policytext import default_policy, policy_from_json, policy_to_json
+from nearcast_config.policytext import default_policy, policy_checksum, policy_from_json, policy_to_json
 from nearcast_ledger.keyring import Keyring
-from nearcast_store.errors import DataRefusedError
+from nearcast_store.errors import DataRefusedError, RequestReusedError, RevisionChangedError
 from nearcast_store.policies.numbering import missing_numbers, revision_of
-from nearcast_store.policies.protocol import Epoch, Realm, Revision
+from nearcast_store.policies.protocol import FREELY, Epoch, Realm, Revision, RevisionNote, Terms
 from nearcast_store.policies.rotation import KeptKey, keyring_of, rotation_of
 
 _SECRET_BYTES = 32
@@ -29,6 +29,8 @@ class MemoryPolicyStore:
         self._random_bytes = random_bytes
         self._first = default_policy() if first is None else first
         self._revisions: dict[int, list[Revision]] = defaultdict(list)
+        self._notes: dict[int, list[RevisionNote]] = defaultdict(list)
+        self._requests: dict[tuple[int, str], tuple[bytes, Revision]] = {}
         self._numbers: dict[int, dict[Realm, dict[str, int]]] = defaultdict(lambda: defaultdict(dict))
         self._epochs: dict[int, dict[int, Epoch]] = defaultdict(dict)
         self._keys: dict[int, list[KeptKey]] = defaultdict(list)
@@ -44,8 +46,27 @@ class MemoryPolicyStore:
         revisions = self._revisions[tenant_id]
         return revisions[number - 1] if 1 <= number <= len(revisions) else None
 
-    async def apply(self, tenant_id: int, policy: Policy, author: str, note: str) -> Revision:  # noqa: ARG002
-        """Author and note are not kept."""
+    async def apply(
+        self, tenant_id: int, policy: Policy, author: str, note: str, terms: Terms = FREELY
+    ) -> Revision:
+        """Requests are never forgotten."""
+        known = self._requests.get((tenant_id, terms.request_id))
+        if known is not None:
+            if known[0] != terms.asked:
+                raise RequestReusedError
+            return known[1]
+        if terms.expected not in (0, len(self._revisions[tenant_id])):
+            raise RevisionChangedError(len(self._revisions[tenant_id]))
+        revision = self._applied(tenant_id, policy, author, note)
+        if terms.request_id:
+            self._requests[tenant_id, terms.request_id] = (terms.asked, revision)
+        return revision
+
+    async def revisions(self, tenant_id: int, below: int, most: int) -> list[RevisionNote]:
+        """The newest first."""
+        return [note for note in reversed(self._notes[tenant_id]) if note.number < below][:most]
+
+    def _applied(self, tenant_id: int, policy: Policy, author: str, note: str) -> Revision:
         policy = policy_from_json(policy_to_json(policy), "policy")
         revisions = self._revisions[tenant_id]
         if revisions and policy_to_json(revisions[-1].policy) == policy_to_json(policy):
@@ -55,6 +76,9 @@ class MemoryPolicyStore:
             numbers[realm][slug] = number
         revision = revision_of(tenant_id, len(revisions) + 1, policy, numbers)
         revisions.append(revision)
+        self._notes[tenant_id].append(
+            RevisionNote(revision.number, author, note, policy_checksum(policy), self._clock())
+        )
         return revision
 
     async def latest_epoch(self, tenant_id: int) -> Epoch | None:

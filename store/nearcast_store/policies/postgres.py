@@ -11,17 +11,31 @@ from nearcast_config.policy import Policy
 from nearcast_config.policytext import default_policy, policy_checksum, policy_from_json, policy_to_json
 from nearcast_config.problems import SettingsError
 from nearcast_ledger.keyring import Keyring
-from nearcast_store.errors import DataRefusedError, UnreadablePolicyError
+from nearcast_store.errors import (
+    DataRefusedError,
+    RequestReusedError,
+    RevisionChangedError,
+    UnreadablePolicyError,
+)
 from nearcast_store.policies.numbering import Numbers, missing_numbers, revision_of
-from nearcast_store.policies.protocol import Epoch, Realm, Revision
+from nearcast_store.policies.protocol import FREELY, Epoch, Realm, Revision, RevisionNote, Terms
 from nearcast_store.policies.rotation import KeptKey, keyring_of, rotation_of
-from nearcast_store.policies.shares import shares_from_json, shares_to_json
+from nearcast_store.policies.shares import (
+    items_from_json,
+    items_to_json,
+    segments_from_json,
+    segments_to_json,
+    shares_from_json,
+    shares_to_json,
+)
 from nearcast_store.postgres import Connection, Pool
 from nearcast_store.queries import queries
 
 _POLICIES = queries("policies")
 _TENANTS = queries("tenants")
 _SECRET_BYTES = 32
+# Whoever sends a change again does so sooner.
+_REQUESTS_KEPT_S = 30 * 86_400.0
 
 
 class PostgresPolicyStore:
@@ -46,7 +60,7 @@ class PostgresPolicyStore:
                     known = _revision_of(tenant_id, row, await _numbers(connection, tenant_id))
                     self._read[tenant_id] = (row["body"], known)
                 return known
-        return await self._apply(tenant_id, self._first, "system", "", only_first=True)
+        return await self._apply(tenant_id, self._first, "system", "", None)
 
     async def revision(self, tenant_id: int, number: int) -> Revision | None:
         """Also of a tenant that is not there: it has none."""
@@ -56,9 +70,40 @@ class PostgresPolicyStore:
                 return None
             return _revision_of(tenant_id, row, await _numbers(connection, tenant_id))
 
-    async def apply(self, tenant_id: int, policy: Policy, author: str, note: str) -> Revision:
+    async def apply(
+        self, tenant_id: int, policy: Policy, author: str, note: str, terms: Terms = FREELY
+    ) -> Revision:
         """Equal policies are the same policy, in whatever order they name things."""
-        return await self._apply(tenant_id, policy, author, note, only_first=False)
+        return await self._apply(tenant_id, policy, author, note, terms)
+
+    async def propose(self, tenant_id: int, policy: Policy, author: str, note: str) -> Revision:
+        """A revision of the next number that is not in force and never will be."""
+        policy = policy_from_json(policy_to_json(policy), "policy")
+        body, checksum, now = policy_to_json(policy), policy_checksum(policy), self._clock()
+        async with self._pool.transaction() as connection:
+            await _lock(connection, tenant_id)
+            numbers = await _register(connection, tenant_id, policy)
+            number = await _next_number(connection, tenant_id)
+            await connection.execute(
+                _POLICIES["add_revision"], tenant_id, number, body, checksum, author, note, now, True
+            )
+        return revision_of(tenant_id, number, policy, numbers)
+
+    async def revisions(self, tenant_id: int, below: int, most: int) -> list[RevisionNote]:
+        """The newest first."""
+        async with self._pool.connection() as connection:
+            rows = await connection.fetch(_POLICIES["list_revisions"], tenant_id, below, most)
+        return [
+            RevisionNote(
+                row["revision"],
+                row["author"],
+                row["note"],
+                row["checksum"],
+                row["created_at"],
+                row["contender"],
+            )
+            for row in rows
+        ]
 
     async def latest_epoch(self, tenant_id: int) -> Epoch | None:
         """By number."""
@@ -82,6 +127,8 @@ class PostgresPolicyStore:
                 epoch.policy_revision,
                 shares_to_json(epoch.shares),
                 epoch.published_at,
+                segments_to_json(epoch.segments),
+                items_to_json(epoch.items),
             )
 
     async def keyring(self, tenant_id: int) -> Keyring:
@@ -95,20 +142,29 @@ class PostgresPolicyStore:
         return await self._rotate(tenant_id, only_first=False)
 
     async def _apply(
-        self, tenant_id: int, policy: Policy, author: str, note: str, *, only_first: bool
+        self, tenant_id: int, policy: Policy, author: str, note: str, terms: Terms | None
     ) -> Revision:
+        """Without terms only when there is no revision yet."""
         policy = policy_from_json(policy_to_json(policy), "policy")
         body, checksum, now = policy_to_json(policy), policy_checksum(policy), self._clock()
         async with self._pool.transaction() as connection:
             await _lock(connection, tenant_id)
             current = await connection.fetchrow(_POLICIES["read_revision"], tenant_id)
-            if current and (only_first or current["checksum"] == checksum):
+            if current and terms is None:
+                return _revision_of(tenant_id, current, await _numbers(connection, tenant_id))
+            terms = terms or FREELY
+            told = await _told(connection, tenant_id, terms, current["revision"] if current else 0)
+            if told is not None:
+                return _revision_of(tenant_id, told, await _numbers(connection, tenant_id))
+            if current and current["checksum"] == checksum:
+                await _note_request(connection, tenant_id, terms, current["revision"], now)
                 return _revision_of(tenant_id, current, await _numbers(connection, tenant_id))
             numbers = await _register(connection, tenant_id, policy)
-            number = current["revision"] + 1 if current else 1
+            number = await _next_number(connection, tenant_id)
             await connection.execute(
-                _POLICIES["add_revision"], tenant_id, number, body, checksum, author, note, now
+                _POLICIES["add_revision"], tenant_id, number, body, checksum, author, note, now, False
             )
+            await _note_request(connection, tenant_id, terms, number, now)
         return revision_of(tenant_id, number, policy, numbers)
 
     async def _rotate(self, tenant_id: int, *, only_first: bool) -> Keyring:
@@ -134,6 +190,34 @@ async def _lock(connection: Connection, tenant_id: int) -> None:
     """Whoever changes what a tenant has set waits for whoever does so already."""
     if await connection.fetchval(_TENANTS["lock_tenant"], tenant_id) is None:
         raise DataRefusedError(f"there is no tenant {tenant_id}")
+
+
+async def _next_number(connection: Connection, tenant_id: int) -> int:
+    return (await connection.fetchval(_POLICIES["read_newest_number"], tenant_id) or 0) + 1
+
+
+async def _told(connection: Connection, tenant_id: int, terms: Terms, in_force: int) -> Record | None:
+    """The revision that the same request led to before. Raises RevisionChangedError, RequestReusedError."""
+    known = None
+    if terms.request_id:
+        known = await connection.fetchrow(_POLICIES["read_policy_request"], tenant_id, terms.request_id)
+    if known is None:
+        if terms.expected not in (0, in_force):
+            raise RevisionChangedError(in_force)
+        return None
+    if known["asked"] != terms.asked:
+        raise RequestReusedError
+    return await connection.fetchrow(_POLICIES["read_numbered_revision"], tenant_id, known["revision"])
+
+
+async def _note_request(
+    connection: Connection, tenant_id: int, terms: Terms, revision: int, now: float
+) -> None:
+    if terms.request_id:
+        await connection.execute(_POLICIES["forget_policy_requests"], tenant_id, now - _REQUESTS_KEPT_S)
+        await connection.execute(
+            _POLICIES["add_policy_request"], tenant_id, terms.request_id, terms.asked, revision, now
+        )
 
 
 def _revision_of(tenant_id: int, row: Record, numbers: Numbers) -> Revision:
@@ -172,4 +256,6 @@ def _epoch_of(tenant_id: int, row: Record) -> Epoch:
         row["policy_revision"],
         shares_from_json(row["shares"]),
         row["published_at"],
+        segments_from_json(row["segments"]),
+        items_from_json(row["items"]),
     )

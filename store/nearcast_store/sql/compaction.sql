@@ -97,13 +97,13 @@ update feed_trials set bucket = bucket - bucket % 24 + 12 where tenant_id = $1 a
 -- name: sum_feed_hour
 with gone as (
     delete from feed_counts where tenant_id = $1 and bucket = $2
-    returning tenant_id, market, feed, bucket, trial_count, reward_count
+    returning tenant_id, market, feed, bucket, segment, trial_count, reward_count
 ),
 summed as (
-    insert into feed_counts as kept (tenant_id, market, feed, bucket, trial_count, reward_count)
-    select tenant_id, market, feed, bucket - bucket % 24 + 12, trial_count, reward_count
+    insert into feed_counts as kept (tenant_id, market, feed, bucket, segment, trial_count, reward_count)
+    select tenant_id, market, feed, bucket - bucket % 24 + 12, segment, trial_count, reward_count
     from gone
-    on conflict (tenant_id, market, feed, bucket) do update set
+    on conflict (tenant_id, market, feed, bucket, segment) do update set
         trial_count = kept.trial_count + excluded.trial_count,
         reward_count = kept.reward_count + excluded.reward_count
 )

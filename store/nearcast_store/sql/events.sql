@@ -13,20 +13,20 @@ with inserted as (
         tenant_id, identity_day, origin_id, posting, identity_kind, kind, event_id, learned, unlearned_reason,
         implied, position, feed, feed_propensity, scenario, market, policy_revision, policy_epoch, explore,
         subject_hash, session_hash, key_id, item_id, user_id, anonymous_id, session_id, value, properties,
-        dwell_ms, occurred_at, received_at, durability, gateway_id, rewards_feed
+        dwell_ms, occurred_at, received_at, durability, gateway_id, rewards_feed, cascades
     )
     select
         tenant_id, identity_day, origin_id, posting, identity_kind, kind, event_id, learned, unlearned_reason,
         implied, position, feed, feed_propensity, scenario, market, policy_revision, policy_epoch, explore,
         subject_hash, session_hash, key_id, item_id, user_id, anonymous_id, session_id, value, properties,
-        dwell_ms, occurred_at, received_at, durability, gateway_id, rewards_feed
+        dwell_ms, occurred_at, received_at, durability, gateway_id, rewards_feed, cascades
     from staged_events
     order by tenant_id, identity_day, origin_id, posting, identity_kind
     on conflict (tenant_id, identity_day, origin_id, posting, identity_kind) do update set (
         kind, event_id, learned, unlearned_reason, implied, position, feed, feed_propensity, scenario, market,
         policy_revision, policy_epoch, explore, subject_hash, session_hash, key_id, item_id, user_id,
         anonymous_id, session_id, value, properties, dwell_ms, occurred_at, received_at, durability,
-        gateway_id, rewards_feed
+        gateway_id, rewards_feed, cascades
     ) = row (
         excluded.kind, excluded.event_id, excluded.learned, excluded.unlearned_reason, excluded.implied,
         excluded.position, excluded.feed, excluded.feed_propensity, excluded.scenario, excluded.market,
@@ -34,7 +34,7 @@ with inserted as (
         excluded.session_hash, excluded.key_id, excluded.item_id, excluded.user_id, excluded.anonymous_id,
         excluded.session_id, excluded.value, excluded.properties,
         greatest(kept.dwell_ms, excluded.dwell_ms), excluded.occurred_at, excluded.received_at,
-        excluded.durability, excluded.gateway_id, excluded.rewards_feed
+        excluded.durability, excluded.gateway_id, excluded.rewards_feed, excluded.cascades
     )
     where not kept.learned and excluded.learned
     returning tenant_id, identity_day, origin_id, posting, identity_kind

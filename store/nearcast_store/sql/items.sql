@@ -98,3 +98,14 @@ from items
 where tenant_id = $1 and posting > $2 and deleted_at is null
 order by posting
 limit $3;
+
+-- name: count_by_market
+select market, count(*) as count from items where tenant_id = $1 and deleted_at is null group by market;
+
+-- name: list_live_regions
+select i.posting, i.market, p.category
+from items i
+join postings p using (tenant_id, posting)
+where i.tenant_id = $1 and i.deleted_at is null
+  and (i.expires_at is null or i.expires_at > to_timestamp($2::float8))
+order by i.posting;

@@ -14,5 +14,15 @@ update postings set ended_at = to_timestamp(e.ended_at)
 from unnest($2::bigint[], $3::float8[]) as e (posting, ended_at)
 where postings.tenant_id = $1 and postings.posting = e.posting;
 
+-- name: place_postings
+select posting, market, category from postings where tenant_id = $1 and posting = any($2::bigint[]);
+
 -- name: name_postings
 select posting, item_id, title from postings where tenant_id = $1 and posting = any($2::bigint[]);
+
+-- name: read_owners
+select posting, owner from postings where tenant_id = $1 and posting = any($2::bigint[]) and owner <> '';
+
+-- name: list_owned
+select posting, owner from postings
+where tenant_id = $1 and owner = any($2::text[]) and owner <> '' and ended_at is null;

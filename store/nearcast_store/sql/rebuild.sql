@@ -27,11 +27,16 @@ create temporary table if not exists total_differences (
 truncate item_corrections, wrong_trials, total_differences, total_corrections;
 
 -- name: list_total_differences
--- Of single postings, and of whole kinds without one, from what the counts are now.
+-- Of single postings, and of whole kinds without one, from what the counts are now. What was passed over is not
+-- summed: it is no kind of event.
 with differences as (
-    select tenant_id, posting, kind, count from item_counts where $1::integer is null or tenant_id = $1
+    select tenant_id, posting, kind, count
+    from item_counts
+    where kind > 0 and ($1::integer is null or tenant_id = $1)
     union all
-    select tenant_id, null, kind, count from item_counts where $1::integer is null or tenant_id = $1
+    select tenant_id, null, kind, count
+    from item_counts
+    where kind > 0 and ($1::integer is null or tenant_id = $1)
     union all
     select tenant_id, posting, kind, -count from posting_totals where $1::integer is null or tenant_id = $1
     union all
@@ -48,6 +53,7 @@ insert into total_corrections
 with item_changes as (
     select tenant_id, posting, kind, coalesce(recounted_count, 0) - coalesce(stored_count, 0) as missing
     from item_corrections
+    where kind > 0
 ),
 parts as (
     select tenant_id, posting, kind, missing from total_differences
@@ -108,13 +114,14 @@ where (t.tenant_id, t.policy_epoch, t.session_hash, t.feed)
     = (w.tenant_id, w.policy_epoch, w.session_hash, w.feed);
 
 -- name: add_right_trials
-insert into feed_trials (tenant_id, policy_epoch, session_hash, feed, bucket, market, rewarded)
-select tenant_id, policy_epoch, session_hash, feed, first[1], first[2], rewarded
+insert into feed_trials (tenant_id, policy_epoch, session_hash, feed, bucket, market, segment, rewarded)
+select tenant_id, policy_epoch, session_hash, feed, first[1], first[2], first[3], rewarded
 from (
     select e.tenant_id, e.policy_epoch, e.session_hash, e.feed,
            min(array[
                (('x' || encode(substring(uuid_send(origin_id) for 6), 'hex'))::bit(48)::bigint / 3600000)::integer,
-               e.market
+               e.market,
+               e.scenario / 512
            ]) as first,
            bool_or(e.kind <> 1) as rewarded
     from events e
@@ -124,12 +131,12 @@ from (
 ) recounted;
 
 -- name: correct_feed_counts
-insert into feed_counts as kept (tenant_id, market, feed, bucket, trial_count, reward_count)
-select tenant_id, market, feed, bucket, count(*), count(*) filter (where rewarded)
+insert into feed_counts as kept (tenant_id, market, feed, bucket, segment, trial_count, reward_count)
+select tenant_id, market, feed, bucket, segment, count(*), count(*) filter (where rewarded)
 from feed_trials
 where bucket >= $1 and ($2::integer is null or tenant_id = $2)
-group by tenant_id, market, feed, bucket
-on conflict (tenant_id, market, feed, bucket) do update set
+group by tenant_id, market, feed, bucket, segment
+on conflict (tenant_id, market, feed, bucket, segment) do update set
     trial_count = excluded.trial_count, reward_count = excluded.reward_count
 where (kept.trial_count, kept.reward_count) <> (excluded.trial_count, excluded.reward_count);
 
@@ -138,5 +145,6 @@ update feed_counts f set trial_count = 0, reward_count = 0
 where f.bucket >= $1 and ($2::integer is null or f.tenant_id = $2) and (f.trial_count, f.reward_count) <> (0, 0)
   and not exists (
       select from feed_trials t
-      where (t.tenant_id, t.market, t.feed, t.bucket) = (f.tenant_id, f.market, f.feed, f.bucket)
+      where (t.tenant_id, t.market, t.feed, t.bucket, t.segment)
+          = (f.tenant_id, f.market, f.feed, f.bucket, f.segment)
   );

@@ -47,6 +47,25 @@ with recounted as (
     from events
     where learned and ($2::integer is null or tenant_id = $2)
     group by 1, 2, 3, 4, 5, 6, 7, 8
+    union all
+    -- Impressions below the last act at which people left their answer.
+    select i.tenant_id, i.posting, i.market, -1::smallint,
+           (('x' || encode(substring(uuid_send(i.origin_id) for 6), 'hex'))::bit(48)::bigint / 3600000)::integer,
+           (case when i.position < 1 then 0
+                 when i.position <= 20 then i.position
+                 when i.position <= 30 then 25
+                 when i.position <= 50 then 40
+                 else 75 end)::smallint,
+           i.feed, i.explore, count(*)
+    from events i
+    where i.learned and i.cascades and i.kind = 1 and ($2::integer is null or i.tenant_id = $2)
+      and i.position > (
+          select max(a.position)
+          from events a
+          where (a.tenant_id, a.identity_day, a.origin_id) = (i.tenant_id, i.identity_day, i.origin_id)
+            and a.learned and a.cascades and a.kind <> 1
+      )
+    group by 1, 2, 3, 4, 5, 6, 7, 8
 ),
 stored as (
     select tenant_id, posting, market, kind, bucket, position_bucket, feed, explore, count as stored_count
@@ -66,7 +85,8 @@ with recounted as (
     select tenant_id, policy_epoch, session_hash, feed,
            min(array[
                (('x' || encode(substring(uuid_send(origin_id) for 6), 'hex'))::bit(48)::bigint / 3600000)::integer,
-               market
+               market,
+               scenario / 512
            ]) as first,
            bool_or(kind <> 1) as rewarded
     from events
@@ -75,13 +95,15 @@ with recounted as (
     group by 1, 2, 3, 4
 ),
 stored as (
-    select tenant_id, policy_epoch, session_hash, feed, array[bucket, market] as first, rewarded
+    select tenant_id, policy_epoch, session_hash, feed, array[bucket, market, segment] as first, rewarded
     from feed_trials
     where $2::integer is null or tenant_id = $2
 )
 select tenant_id, policy_epoch, session_hash, feed,
-       s.first[1] as stored_bucket, s.first[2] as stored_market, s.rewarded as stored_rewarded,
-       r.first[1] as recounted_bucket, r.first[2] as recounted_market, r.rewarded as recounted_rewarded
+       s.first[1] as stored_bucket, s.first[2] as stored_market, s.first[3] as stored_segment,
+       s.rewarded as stored_rewarded,
+       r.first[1] as recounted_bucket, r.first[2] as recounted_market, r.first[3] as recounted_segment,
+       r.rewarded as recounted_rewarded
 from stored s
 full join recounted r using (tenant_id, policy_epoch, session_hash, feed)
 where (s.first is null or s.first[1] >= $1)
@@ -93,7 +115,8 @@ with trials as (
     select e.tenant_id, e.policy_epoch, e.session_hash, e.feed,
            min(array[
                (('x' || encode(substring(uuid_send(origin_id) for 6), 'hex'))::bit(48)::bigint / 3600000)::integer,
-               e.market
+               e.market,
+               e.scenario / 512
            ]) as first,
            bool_or(e.kind <> 1) as rewarded
     from events e
@@ -108,21 +131,23 @@ with trials as (
     group by 1, 2, 3, 4
 ),
 recounted as (
-    select tenant_id, first[2] as market, feed, first[1] as bucket,
+    select tenant_id, first[2] as market, feed, first[1] as bucket, first[3] as segment,
            count(*) as recounted_trials, count(*) filter (where rewarded) as recounted_rewards
     from trials
-    group by 1, 2, 3, 4
+    group by 1, 2, 3, 4, 5
 ),
 stored as (
-    select tenant_id, market, feed, bucket, trial_count as stored_trials, reward_count as stored_rewards
+    select tenant_id, market, feed, bucket, segment, trial_count as stored_trials,
+           reward_count as stored_rewards
     from feed_counts
     where bucket >= $1 and (trial_count, reward_count) <> (0, 0) and ($2::integer is null or tenant_id = $2)
 )
-select tenant_id, market, feed, bucket, stored_trials, stored_rewards, recounted_trials, recounted_rewards
+select tenant_id, market, feed, bucket, segment, stored_trials, stored_rewards, recounted_trials,
+       recounted_rewards
 from stored
-full join recounted using (tenant_id, market, feed, bucket)
+full join recounted using (tenant_id, market, feed, bucket, segment)
 where (stored_trials, stored_rewards) is distinct from (recounted_trials, recounted_rewards)
-order by 1, 2, 3, 4;
+order by 1, 2, 3, 4, 5;
 
 -- name: list_posting_differences
 -- Totals are of all days: of those that the ledger holds no more, the counts have to be believed.
@@ -136,7 +161,7 @@ with recounted as (
         union all
         select tenant_id, posting, kind, sum(count)
         from item_counts
-        where bucket < $1 and ($2::integer is null or tenant_id = $2)
+        where kind > 0 and bucket < $1 and ($2::integer is null or tenant_id = $2)
         group by tenant_id, posting, kind
     ) parts
     group by tenant_id, posting, kind
@@ -164,7 +189,7 @@ with recounted as (
         union all
         select tenant_id, kind, sum(count)
         from item_counts
-        where bucket < $1 and ($2::integer is null or tenant_id = $2)
+        where kind > 0 and bucket < $1 and ($2::integer is null or tenant_id = $2)
         group by tenant_id, kind
     ) parts
     group by tenant_id, kind
@@ -195,7 +220,8 @@ where e.learned and e.kind <> 1 and $1::integer is not null and ($2::integer is 
 order by 1, 2, 3, 4, 5;
 
 -- name: list_excess_rewards
-select tenant_id, market, feed, bucket, reward_count as stored_rewards, trial_count as recounted_rewards
+select tenant_id, market, feed, bucket, segment, reward_count as stored_rewards,
+       trial_count as recounted_rewards
 from feed_counts
 where reward_count > trial_count and $1::integer is not null and ($2::integer is null or tenant_id = $2)
 order by 1, 2, 3, 4;

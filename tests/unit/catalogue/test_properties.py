@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -64,7 +65,10 @@ sets = st.frozensets(names, max_size=3)
 times = st.none() | st.floats(0.0, 10.0)
 
 
-@given(sets, names, times, times, st.builds(Filter, sets, sets, sets, sets, sets), st.floats(0.0, 10.0))
+filters = st.builds(Filter, sets, sets, sets, sets, sets, categories_none=sets)
+
+
+@given(sets, names, times, times, filters, st.floats(0.0, 10.0))
 def test_filters_say_what_sets_say(tags, category, starts_at, expires_at, wanted, now):
     item = Item(
         ItemId("a"), (Place(0.0, 0.0),), tags=tuple(Tag(name) for name in tags), category=category,
@@ -78,10 +82,22 @@ def test_filters_say_what_sets_say(tags, category, starts_at, expires_at, wanted
             tags >= wanted.tags_all,
             not tags & wanted.tags_none,
             not wanted.categories or category in wanted.categories,
+            category not in wanted.categories_none,
             "a" not in wanted.exclude_item_ids,
         ]
     )
     assert eligible(wanted, now)(ServedItem(Posting(1), 1, 0.0, item)) is expected
+
+
+@given(sets, names, filters, filters)
+def test_of_two_filters_both_have_to_hold(tags, category, one, other):
+    tagged = tuple(Tag(name) for name in tags)
+    served = ServedItem(
+        Posting(1), 1, 0.0, Item(ItemId("a"), (Place(0.0, 0.0),), tags=tagged, category=category)
+    )
+    both = msgspec.structs.replace(one, also=other)
+    expected = eligible(one, 0.0)(served) and eligible(other, 0.0)(served)
+    assert eligible(both, 0.0)(served) is expected
 
 
 anything = st.text(st.characters(), max_size=200)

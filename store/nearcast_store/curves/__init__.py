@@ -1,0 +1,1 @@
+"""Position curves as fitted to the exploration share."""

@@ -1,0 +1,1 @@
+"""Decisions that were logged: their records, on the way and kept."""

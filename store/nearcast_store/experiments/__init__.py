@@ -1,0 +1,1 @@
+"""Policies that are tried beside the one in force."""

@@ -1,0 +1,1 @@
+"""Priors as fitted to what was counted."""
