@@ -18,8 +18,11 @@ from nearcast_ledger.event import Durability
 from nearcast_statskeeper import heartbeat
 from nearcast_statskeeper.consumer import Appetite, Consumer
 from nearcast_statskeeper.grounding import TenantGrounds
+from nearcast_statskeeper.jobs.archiving import drop_decisions, forget_shadows, keep_decisions
 from nearcast_statskeeper.jobs.compacting import compact_ledger
+from nearcast_statskeeper.jobs.curving import CurveFitter, fit_curves
 from nearcast_statskeeper.jobs.dismissing import forget_consumers
+from nearcast_statskeeper.jobs.fitting import Fitter, fit_all
 from nearcast_statskeeper.jobs.forgetting import forget_tombstones
 from nearcast_statskeeper.jobs.lapsing import drop_count_changes
 from nearcast_statskeeper.jobs.partitioning import plan_partitions
@@ -38,6 +41,7 @@ from nearcast_statskeeper.relaying import Relay
 from nearcast_statskeeper.remembering import Notebook, NotingLedger
 from nearcast_statskeeper.roster import Roster
 from nearcast_statskeeper.sourcing import Outbox, SourceReader
+from nearcast_statskeeper.standpoint import Standpoint
 from nearcast_statskeeper.vitals import Vitals
 from nearcast_store.behaviour.cursors import PostgresSourceCursors
 from nearcast_store.catalog.postgres import PostgresCatalogStore
@@ -46,17 +50,23 @@ from nearcast_store.connection import RedisConnection
 from nearcast_store.counting.compacting import Compaction
 from nearcast_store.counting.partitions import Partitions
 from nearcast_store.counting.postgres import PostgresCountStore
+from nearcast_store.curves.postgres import PostgresCurveStore
+from nearcast_store.decisions.postgres import PostgresDecisionStore
+from nearcast_store.decisions.stream import RedisDecisionStream
 from nearcast_store.errors import StoreError
+from nearcast_store.experiments.postgres import PostgresExperimentStore
 from nearcast_store.leases import Lease, try_lease
 from nearcast_store.log.durability import append_timeout_s
 from nearcast_store.log.redis import RedisEventLog
 from nearcast_store.log.source import RedisEventSource
 from nearcast_store.log.upkeep import RedisLogUpkeep
+from nearcast_store.markets.postgres import PostgresMarketStore
 from nearcast_store.migration import require_schema
 from nearcast_store.policies.postgres import PostgresPolicyStore
 from nearcast_store.postgres import Pool, open_pool
 from nearcast_store.preflight.finding import Store
 from nearcast_store.preflight.inspection import Preflight, inspections
+from nearcast_store.priors.postgres import PostgresPriorStore
 from nearcast_store.redis_client import open_client
 from nearcast_store.relay.applying import RedisIndexWriter
 from nearcast_store.seen.redis import RedisSeenStore
@@ -95,6 +105,8 @@ class Stores:
     events: RedisEventSource
     upkeep: RedisLogUpkeep
     seen: RedisSeenStore
+    waiting_decisions: RedisDecisionStream
+    decisions: PostgresDecisionStore
 
     async def require_schema(self) -> None:
         """Raise SchemaError unless the database is as this version needs it."""
@@ -168,6 +180,10 @@ async def _open_stores(
     event_log = _redis(config.redis.log_url or config.redis.geo_url, stack)
     seen = RedisConnection(config.redis.geo_url, command_timeout_s=config.redis.command_timeout_s)
     stack.push_async_callback(seen.close)
+    decisions = RedisConnection(
+        config.redis.log_url or config.redis.geo_url, command_timeout_s=config.redis.command_timeout_s
+    )
+    stack.push_async_callback(decisions.close)
     return Stores(
         pool,
         PostgresCatalogStore(pool),
@@ -185,6 +201,8 @@ async def _open_stores(
         ),
         RedisLogUpkeep(event_log, config.log.shards),
         RedisSeenStore(seen),
+        RedisDecisionStream(decisions),
+        PostgresDecisionStore(pool),
     )
 
 
@@ -236,6 +254,7 @@ async def _work(
     relay = Relay(stores.changes, stores.index, roster, relay_lease, metrics, time.time)
     schedule = _schedule(config, stores, roster, job_lease, metrics)
     compaction = _compaction_schedule(config, stores, persistence, stack)
+    fitting = _fitting_schedule(config, stores, roster, persistence, stack)
     beat = heartbeat.heartbeat(stores.tenants, consumer, time.time)
 
     async def look_again() -> bool:
@@ -258,6 +277,7 @@ async def _work(
         persistence.repeat("relay", relay.step, keeper.relay_interval_s),
         persistence.repeat("jobs", schedule.step, min(1.0, keeper.sweep_interval_s)),
         persistence.repeat("jobs", compaction.step, COMPACTION_LOOK_S),
+        persistence.repeat("jobs", fitting.step, 1.0),
         persistence.repeat("heartbeat", beat, heartbeat.INTERVAL_S),
         notebook.run(persistence.pause, persistence.stop),
     )
@@ -280,12 +300,22 @@ def _schedule(
         plan_partitions(stores.ensure_partitions),
         sweep_items(stores.catalog, keeper.sweep_interval_s, metrics, clock),
         place_items(stores.catalog, metrics),
-        publish_epochs(stores.policies, stores.counts, roster, metrics, clock),
+        publish_epochs(stores.policies, stores.counts, stores.catalog, roster, metrics, clock),
         forget_tombstones(stores.catalog, keeper.tombstone_hours, clock),
         prune_changes(stores.changes, keeper.change_keep_hours, clock),
         drop_count_changes(stores.counts),
         trim_log(stores.upkeep, roster, config.admission.narrow_memory_share, metrics),
         forget_consumers(stores.upkeep, roster),
+        keep_decisions(
+            stores.waiting_decisions,
+            stores.decisions,
+            roster.tenant_ids,
+            keeper.decision_keep_days,
+            metrics,
+            clock,
+        ),
+        drop_decisions(stores.decisions, keeper.decision_keep_days, clock),
+        forget_shadows(PostgresExperimentStore(stores.pool), keeper.decision_keep_days, clock),
     )
     return Schedule(jobs, leadership, metrics, clock)
 
@@ -298,6 +328,20 @@ def _compaction_schedule(
     compaction = Compaction(stores.pool, _while_leading(persistence, lease))
     job = compact_ledger(compaction, stores.upkeep, persistence.metrics, time.time)
     return Schedule((job,), lease, persistence.metrics, time.time)
+
+
+def _fitting_schedule(
+    config: ProcessConfig, stores: Stores, roster: Roster, persistence: Persistence, stack: AsyncExitStack
+) -> Schedule:
+    """It reads every count, so its lease is its own and it delays no other job."""
+    lease, metrics, clock = _leadership(config, "priors", stack), persistence.metrics, time.time
+    priors = PostgresPriorStore(stores.pool)
+    go_on = _while_leading(persistence, lease)
+    curves = PostgresCurveStore(stores.pool)
+    standpoint = Standpoint(stores.policies, curves, PostgresMarketStore(stores.pool))
+    fitter = Fitter(standpoint, stores.counts, stores.catalog, priors, metrics, clock, go_on)
+    curver = CurveFitter(stores.policies, stores.counts, curves, metrics, clock, go_on)
+    return Schedule((fit_curves(curver, roster), fit_all(fitter, roster)), lease, metrics, clock)
 
 
 def _while_leading(persistence: Persistence, lease: Leadership) -> Callable[[], Awaitable[bool]]:

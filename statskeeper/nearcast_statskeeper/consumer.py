@@ -162,8 +162,8 @@ class Consumer:
 
     async def _fold(self, records: Sequence[Record]) -> None:
         drafted = draft(records)
-        rewarding = await self._roster.rewarding(drafted.decisions())
-        planned = drafted.plan(rewarding, self._source.holds(records))
+        rewarding, leaving = await self._roster.judges(drafted.answers())
+        planned = drafted.plan(rewarding, self._source.holds(records), leaving)
         started = perf_counter()
         reading = asyncio.ensure_future(self._read_ahead(records))
         try:

@@ -33,6 +33,14 @@ _LONGEST_DETAIL = 500
 Rewarding = Callable[[int, int, int], bool]
 """Whether an event of this tenant, policy revision and kind is a success of the feed that showed the item."""
 
+Leaving = Callable[[int, int], frozenset[int]]
+"""The kinds at which people leave an answer of this tenant and policy revision; none where they do not."""
+
+
+def nobody_leaves(_tenant_id: int, _revision: int) -> frozenset[int]:
+    """Of policies that all count in another way."""
+    return frozenset()
+
 
 class Origin(Struct, frozen=True):
     """Which event of which entry a row came from."""
@@ -75,9 +83,14 @@ class Plan:
         }
 
 
-def plan(records: Sequence[Record], rewarding: Rewarding, holds: Sequence[Hold] = ()) -> Plan:
+def plan(
+    records: Sequence[Record],
+    rewarding: Rewarding,
+    holds: Sequence[Hold] = (),
+    leaving: Leaving = nobody_leaves,
+) -> Plan:
     """What to store for these records; rows and progress come out sorted by their keys."""
-    return draft(records).plan(rewarding, holds)
+    return draft(records).plan(rewarding, holds, leaving)
 
 
 def draft(records: Sequence[Record]) -> "Draft":
@@ -147,17 +160,20 @@ class Draft:
             keep[place] = self._passes(Origin(self._records[source], int(index)), rows.event(place))
         self._rows = rows.where(keep | judged)
 
-    def decisions(self) -> set[tuple[int, int]]:
-        """Tenant and policy revision of every decision that somebody acted on."""
-        acts = self._rows.where(_acts(self._rows))
-        tenants, revisions = acts.shared("tenant_id"), acts.decided("policy_revision")
-        return {each for each in zip(tenants.tolist(), revisions.tolist(), strict=True) if each[1] > 0}
+    def answers(self) -> set[tuple[int, int]]:
+        """Tenant and policy revision of every decision that something is learned of."""
+        learned = self._rows.where(_learned(self._rows))
+        rows = learned.where(np.unique(learned.rows["decision"], return_index=True)[1])
+        pairs = zip(rows.shared("tenant_id").tolist(), rows.decided("policy_revision").tolist(), strict=True)
+        return {each for each in pairs if each[1] > 0}
 
-    def plan(self, rewarding: Rewarding, holds: Sequence[Hold] = ()) -> Plan:
+    def plan(
+        self, rewarding: Rewarding, holds: Sequence[Hold] = (), leaving: Leaving = nobody_leaves
+    ) -> Plan:
         """What to store of it; rows and progress come out sorted by their keys."""
         self._note_rewards(rewarding)
         batch = Batch(
-            rows=self._rows.with_implied().in_order(),
+            rows=self._with_implied(leaving).in_order(),
             dead=[self._dead[key] for key in sorted(self._dead)],
             progress=[self._progress[shard] for shard in sorted(self._progress)],
             holds=holds,
@@ -213,6 +229,17 @@ class Draft:
             rewards.append(known[said])
         self._rows.rows["rewards_feed"][acts] = rewards
 
+    def _with_implied(self, leaving: Leaving) -> LedgerRows:
+        """With the impressions that acts prove, and with all that is read until a success marked."""
+        leave = {each: kinds for each in self.answers() if (kinds := leaving(*each))}
+        for each in leave:
+            self._rows.rows["cascades"][_of_revision(self._rows, each)] = True
+        rows = self._rows.with_implied()
+        for each, kinds in leave.items():
+            acts = _acts(rows) & _of_revision(rows, each)
+            rows.rows["cascades"][acts] = np.isin(rows.rows["kind"][acts], sorted(kinds))
+        return rows
+
     def _bury(self, letter: DeadLetter) -> None:
         self._dead[letter.tenant_id, letter.shard, letter.entry_id, letter.event_index] = letter
 
@@ -233,12 +260,21 @@ def _fault_of(record: Record, entry: Entry) -> Fault | None:
     return fault_of_entry(entry, record.tenant_id)
 
 
+def _learned(rows: LedgerRows) -> Column:
+    learned: Column = rows.rows["claimed"] & (rows.rows["unlearned"] == Unlearned.LEARNED)
+    return learned
+
+
+def _of_revision(rows: LedgerRows, revision: tuple[int, int]) -> Column:
+    tenant_id, number = revision
+    of_tenant, of_number = rows.shared("tenant_id") == tenant_id, rows.decided("policy_revision") == number
+    learned: Column = _learned(rows) & of_tenant & of_number
+    return learned
+
+
 def _acts(rows: LedgerRows) -> Column:
     """Which rows are learned acts: what is done with an item beyond seeing it."""
-    table = rows.rows
-    acts: Column = (
-        table["claimed"] & (table["unlearned"] == Unlearned.LEARNED) & (table["kind"] != IMPRESSION)
-    )
+    acts: Column = _learned(rows) & (rows.rows["kind"] != IMPRESSION)
     return acts
 
 

@@ -12,7 +12,7 @@ import asyncpg
 from redis.exceptions import RedisError
 
 from tests.faults.house import ITEMS, House
-from tests.faults.proxy import Fate, Proxy, Trap, at_commit
+from tests.faults.proxy import Fate, Proxy, Trap, at_append, at_commit
 from tests.faults.station import Moment, Station
 from tests.faults.waiting import rest
 from tests.gateways import eventually
@@ -154,8 +154,8 @@ class Chaos:
             "keeper frozen": lambda: self._freeze(self._house.keepers[0], 1.5),
             "cut before COMMIT": lambda: self._trap(proxies.keeper_postgres, at_commit(Fate.CUT_BEFORE)),
             "cut after COMMIT": lambda: self._trap(proxies.keeper_postgres, at_commit(Fate.CUT_AFTER)),
-            "append cut in two": lambda: self._trap(proxies.log, Trap(Fate.CUT_WITHIN, b"XADD")),
-            "append's reply lost": lambda: self._trap(proxies.log, Trap(Fate.CUT_AFTER, b"XADD")),
+            "append cut in two": lambda: self._trap(proxies.log, at_append(Fate.CUT_WITHIN)),
+            "append's reply lost": lambda: self._trap(proxies.log, at_append(Fate.CUT_AFTER)),
             "answer lost": lambda: self._trap(
                 proxies.gateways[0], Trap(Fate.CUT_BEFORE, to_server=False, times=2)
             ),

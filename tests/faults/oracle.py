@@ -54,10 +54,12 @@ where (r.bucket, r.rewarded) is distinct from (t.bucket::bigint, t.rewarded)
 
 FEEDS = """
 with recount as (
-    select tenant_id, market, feed, bucket, count(*) as trials, count(*) filter (where rewarded) as rewards
-    from feed_trials group by 1, 2, 3, 4
+    select tenant_id, market, feed, bucket, segment, count(*) as trials,
+           count(*) filter (where rewarded) as rewards
+    from feed_trials group by 1, 2, 3, 4, 5
 ), kept as (
-    select tenant_id, market, feed, bucket, trial_count, reward_count from feed_counts where trial_count <> 0
+    select tenant_id, market, feed, bucket, segment, trial_count, reward_count from feed_counts
+    where trial_count <> 0
 )
 (select * from kept except select * from recount) union all (select * from recount except select * from kept)
 """

@@ -30,6 +30,7 @@ class Fate(Enum):
 class Trap:
     """Springs so many `times` at a piece with `pattern` on its way to the server, or back from it.
 
+    With `beside` only at one that holds that as well.
     With `after` only on a connection on which such a piece went by before, and each time anew.
     """
 
@@ -38,6 +39,7 @@ class Trap:
     to_server: bool = True
     times: int = 1
     after: bytes = b""
+    beside: bytes = b""
     primed: set[int] = field(default_factory=set)
     sprung: asyncio.Event = field(default_factory=asyncio.Event)
     released: asyncio.Event = field(default_factory=asyncio.Event)
@@ -47,6 +49,8 @@ class Trap:
         if self.after and self.after in piece:
             self.primed.add(connection)
         if self.times < 1 or to_server is not self.to_server or self.pattern not in piece:
+            return False
+        if self.beside not in piece:
             return False
         if self.after and connection not in self.primed:
             return False
@@ -59,6 +63,11 @@ class Trap:
         """Return once it has."""
         async with asyncio.timeout(within_s):
             await self.sprung.wait()
+
+
+def at_append(fate: Fate, times: int = 1) -> Trap:
+    """When events are appended to a log; records of decisions are, too, to a stream of their own."""
+    return Trap(fate, b"XADD", times=times, beside=b":log:")
 
 
 def at_commit(fate: Fate, times: int = 1) -> Trap:

@@ -4,7 +4,7 @@ import asyncio
 
 from nearcast_store import redis_keys
 from tests.faults.house import SHARDS, House
-from tests.faults.proxy import Fate, Trap
+from tests.faults.proxy import Fate, Trap, at_append
 from tests.gateways import eventually
 
 
@@ -32,7 +32,7 @@ async def test_a_batch_that_meets_a_death_at_every_step_is_counted_once(house: H
 async def test_a_lost_reply_of_the_log_makes_one_entry_for_each_attempt(house: House) -> None:
     before = await entries(house)
     batch = house.journal.intend(house.client.traffic.events(await house.lines[0].slate(4)))
-    house.proxies.log.set(Trap(Fate.CUT_AFTER, b"XADD", times=2))
+    house.proxies.log.set(at_append(Fate.CUT_AFTER, times=2))
     attempts = 1
     while not await house.client.attempt(batch):
         attempts += 1

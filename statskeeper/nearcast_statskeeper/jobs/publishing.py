@@ -1,9 +1,13 @@
 """Publishes a policy epoch for every tenant that needs one."""
 
-from nearcast_statskeeper.epochs import is_due, next_epoch
+import asyncio
+
+from nearcast_config.masking import counts_items
+from nearcast_statskeeper.epochs import NO_ITEMS, is_due, next_epoch
 from nearcast_statskeeper.jobs.schedule import Job
 from nearcast_statskeeper.pacing import Clock
 from nearcast_statskeeper.roster import Roster
+from nearcast_store.catalog.protocol import CatalogStore
 from nearcast_store.counting.protocol import CountStore
 from nearcast_store.errors import StoreUnavailableError
 from nearcast_store.policies.protocol import PolicyStore
@@ -13,12 +17,17 @@ from nearcast_telemetry.metrics import KEEPER_EPOCHS_PUBLISHED, Metrics
 log = logger("keeper.epochs")
 
 
-INTERVAL_S = 5.0
+INTERVAL_S = 1.0
 """How soon a new policy has an epoch of its own; the policy says when an old one ends."""
 
 
 def publish_epochs(
-    policies: PolicyStore, counts: CountStore, roster: Roster, metrics: Metrics, clock: Clock
+    policies: PolicyStore,
+    counts: CountStore,
+    catalog: CatalogStore,
+    roster: Roster,
+    metrics: Metrics,
+    clock: Clock,
 ) -> Job:
     """Of every tenant; they are independent, so a tenant whose epoch cannot be made stops no other."""
     told: dict[int, str] = {}
@@ -43,7 +52,10 @@ def publish_epochs(
         now = clock()
         if not is_due(latest, revision, now):
             return False
-        epoch = next_epoch(latest, revision, await counts.feed_counts(tenant_id), now)
+        counted = await counts.feed_counts(tenant_id)
+        items = await catalog.count_by_market(tenant_id) if counts_items(revision.policy) else NO_ITEMS
+        # Many markets take a while, and counting goes on meanwhile.
+        epoch = await asyncio.to_thread(next_epoch, latest, revision, counted, now, items)
         await policies.publish(epoch)
         metrics.add(KEEPER_EPOCHS_PUBLISHED)
         log.info("epoch.published", tenant_id=tenant_id, epoch=epoch.number, revision=revision.number)

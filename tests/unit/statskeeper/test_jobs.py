@@ -16,7 +16,9 @@ from nearcast_ledger.kinds import VIEW
 from nearcast_statskeeper.faults import DeadReason
 from nearcast_statskeeper.folding import plan
 from nearcast_statskeeper.jobs.compacting import compact_ledger
+from nearcast_statskeeper.jobs.curving import CurveFitter, fit_curves
 from nearcast_statskeeper.jobs.dismissing import forget_consumers
+from nearcast_statskeeper.jobs.fitting import Fitter, fit_all
 from nearcast_statskeeper.jobs.forgetting import forget_tombstones
 from nearcast_statskeeper.jobs.lapsing import drop_count_changes
 from nearcast_statskeeper.jobs.partitioning import plan_partitions
@@ -28,16 +30,20 @@ from nearcast_statskeeper.jobs.schedule import Job
 from nearcast_statskeeper.jobs.sweeping import sweep_items
 from nearcast_statskeeper.jobs.trimming import LONGEST_S, SHORTEST_S, kept_s, trim_log
 from nearcast_statskeeper.roster import Roster
+from nearcast_statskeeper.standpoint import Standpoint
 from nearcast_store.catalog.memory import MemoryCatalogStore
 from nearcast_store.changes.memory import MemoryChangeFeed
 from nearcast_store.counting.memory import MemoryCountStore
+from nearcast_store.curves.memory import MemoryCurveStore
 from nearcast_store.errors import StoreUnavailableError, UnreadablePolicyError
 from nearcast_store.markets.memory import MemoryMarketStore
 from nearcast_store.markets.protocol import Market
 from nearcast_store.policies.memory import MemoryPolicyStore
 from nearcast_store.policies.protocol import Epoch, Revision
+from nearcast_store.priors.memory import MemoryPriorStore
 from nearcast_store.tenants.memory import MemoryTenantStore
-from nearcast_telemetry.metrics import DEAD_REASONS, JOBS, KEEPER_METRICS, Metrics, render
+from nearcast_telemetry.labels import DEAD_REASONS, JOBS
+from nearcast_telemetry.metrics import KEEPER_METRICS, Metrics, render
 from tests.conftest import FixedClock
 from tests.geojsons import box
 from tests.unit.statskeeper.compacted import Ledger, Log
@@ -60,7 +66,9 @@ class Shop:
         self.roster = Roster(self.tenants, self.policies, clock)
         self.registry = CollectorRegistry()
         self.metrics = Metrics(self.registry, KEEPER_METRICS)
-        self.publish = publish_epochs(self.policies, self.counts, self.roster, self.metrics, clock)
+        self.publish = publish_epochs(
+            self.policies, self.counts, self.catalog, self.roster, self.metrics, clock
+        )
 
     async def write(self, item_id: str, expires_in_s: float | None = None) -> None:
         expires_at = None if expires_in_s is None else self.clock() + expires_in_s
@@ -253,7 +261,7 @@ async def test_a_tenant_whose_epoch_cannot_be_computed_stops_no_other(shop: Shop
             return dataclasses.replace(revision, policy=policy)
 
     policies = OddPolicies(shop.clock)
-    publish = publish_epochs(policies, shop.counts, shop.roster, shop.metrics, shop.clock)
+    publish = publish_epochs(policies, shop.counts, shop.catalog, shop.roster, shop.metrics, shop.clock)
     assert await publish.run() == {"published": 1}
     assert await policies.latest_epoch(TENANT) is None
     assert await policies.latest_epoch(OTHER) is not None
@@ -271,7 +279,7 @@ async def test_a_policy_of_a_newer_version_stops_no_other_tenant_and_is_told_onc
             return await super().current(tenant_id)
 
     policies = NewerPolicies(shop.clock)
-    publish = publish_epochs(policies, shop.counts, shop.roster, shop.metrics, shop.clock)
+    publish = publish_epochs(policies, shop.counts, shop.catalog, shop.roster, shop.metrics, shop.clock)
     assert await publish.run() == {"published": 1}
     assert await policies.latest_epoch(OTHER) is not None
     for written, told in (("one", 1), ("two", 2), ("two", 2)):
@@ -285,7 +293,9 @@ async def test_a_store_that_is_away_puts_the_job_off(shop: Shop) -> None:
         async def current(self, tenant_id: int) -> Revision:
             raise StoreUnavailableError("Postgres does not answer")
 
-    publish = publish_epochs(AwayPolicies(shop.clock), shop.counts, shop.roster, shop.metrics, shop.clock)
+    publish = publish_epochs(
+        AwayPolicies(shop.clock), shop.counts, shop.catalog, shop.roster, shop.metrics, shop.clock
+    )
     with pytest.raises(StoreUnavailableError):
         await publish.run()
 
@@ -297,7 +307,16 @@ def jobs_of(shop: Shop) -> list[Job]:
 
     async def ensure() -> None: ...
 
+    async def go_on() -> bool:
+        return True
+
+    priors = MemoryPriorStore()
+    fitter = Fitter(
+        Standpoint(shop.policies), shop.counts, shop.catalog, priors, shop.metrics, shop.clock, go_on
+    )
+    curver = CurveFitter(shop.policies, shop.counts, MemoryCurveStore(), shop.metrics, shop.clock, go_on)
     return [
+        fit_curves(curver, shop.roster),
         sweep_items(shop.catalog, 5, shop.metrics, shop.clock),
         place_items(shop.catalog, shop.metrics),
         forget_tombstones(shop.catalog, 1, shop.clock),
@@ -309,6 +328,7 @@ def jobs_of(shop: Shop) -> list[Job]:
         compact_ledger(Ledger(shop.clock, []), Log(), shop.metrics, shop.clock),
         read_source(Reader(), 5),  # type: ignore[arg-type]
         shop.publish,
+        fit_all(fitter, shop.roster),
     ]
 
 
