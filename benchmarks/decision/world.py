@@ -17,7 +17,7 @@ from nearcast_geo.point import Point
 from nearcast_replica.columns import Records, build_segment, pack_stats
 from nearcast_replica.dictionaries import Dictionaries
 from nearcast_replica.layout import Segment
-from nearcast_replica.lookup import id_hash
+from nearcast_replica.lookup import id_hash, owner_hash
 from nearcast_replica.query import Mode, Order, Query
 
 SEED = 20_260_101
@@ -25,7 +25,7 @@ NOW = 1_790_000_000.0
 RADIUS_M = 5_000.0
 MOST, LIMIT = 10_000, 20
 CITIES = 300
-CATEGORIES, WANTED_CATEGORIES, TAGS = 60, 54, 100
+CATEGORIES, WANTED_CATEGORIES, TAGS, OWNERS = 60, 54, 100, 20_000
 KINDS = ((2, 1.0), (3, 4.0), (4, 20.0))
 WANTED = Filter(
     categories=frozenset(f"category {number}" for number in range(WANTED_CATEGORIES)),
@@ -89,6 +89,7 @@ def _records(rng: np.random.Generator, lat: NDArray[np.float64], lon: NDArray[np
         cold_lengths=lengths,
         cold=np.frombuffer(b"".join(ids), np.uint8),
         id_hashes=np.array([id_hash(each) for each in ids], np.uint64),
+        owners=np.resize(np.array([owner_hash(f"owner {n}") for n in range(OWNERS)], np.uint64), count),
     )
 
 

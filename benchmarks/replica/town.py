@@ -8,7 +8,6 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from nearcast_bandit.posterior import Prior
 from nearcast_catalogue.eligibility import Filter
 from nearcast_catalogue.hours import OpeningInterval, WeeklyHours
 from nearcast_catalogue.item import Item, Place, ServedItem, Tag
@@ -21,6 +20,7 @@ from nearcast_server.evidence import Evidence
 from nearcast_server.finding import ByFeed, Listed, Ranking, Search
 from nearcast_server.gathering import Reach
 from nearcast_server.orders import orders_of
+from nearcast_server.priors import configured_priors
 from nearcast_server.tenancy import Tokens, View
 from nearcast_store.changes.protocol import Change
 from nearcast_store.policies.protocol import Revision
@@ -122,12 +122,13 @@ def make_view() -> View:
         kinds,
         tuple(range(2, 2 + len(kinds))),
         tuple(kind.weight for kind in policy.kinds.values()),
-        tuple(Prior(kind.prior_mean, kind.prior_strength) for kind in policy.kinds.values()),
+        configured_priors(policy),
         {},
         none,
         none,
+        np.zeros(1, np.int64),
     )
-    orders = orders_of(policy.feeds, policy.exploration.sharpness)
+    orders = orders_of(policy)
     tokens = Tokens.of(Keyring((SigningKey(1, b"b" * 32),)))
     return View(TENANT, revision, orders, tokens, {}, None, evidence, 0.0, None, store_answers=True)
 

@@ -4,8 +4,9 @@ from typing import Protocol
 
 from nearcast_compiling.native import IS_NATIVE
 from nearcast_replica.dictionaries import Dictionaries
+from nearcast_replica.factoring import Floats
 from nearcast_replica.layout import Segment
-from nearcast_replica.query import Found, Query
+from nearcast_replica.query import Found, Integers, Query
 from nearcast_replica.twin import Twin
 
 
@@ -14,6 +15,14 @@ class Answerer(Protocol):
 
     def answer(self, segment: Segment, dictionaries: Dictionaries, query: Query) -> Found:
         """The best items for a question."""
+        ...
+
+    def competitors(self) -> Integers:
+        """Slots of everything that the last answer was chosen from, in no order; call it before the next."""
+        ...
+
+    def factors(self) -> Floats | None:
+        """What the scores of `competitors` were multiplied with, None where with nothing."""
         ...
 
 

@@ -7,12 +7,16 @@ from nearcast_catalogue.item import ServedItem
 
 
 class SegmentChange(NamedTuple):
-    """What the segment must hold of a posting from this sequence on; no item takes it out for good."""
+    """What the segment must hold of a posting from this sequence on; no item takes it out for good.
+
+    `words` are its statistics, one for each kind of the segment; without them it goes on with those it has.
+    """
 
     sequence: int
     posting: int
     served: ServedItem | None
     message: bytes = b""
+    words: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

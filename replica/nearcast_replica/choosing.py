@@ -24,6 +24,7 @@ from nearcast_compiling.memory import (
 from nearcast_compiling.native import compiled, compiled_entry
 from nearcast_replica.gathering import TOO_FULL, drop_beyond, gather, move, surely_farther
 from nearcast_replica.judging import FREE, left_out_spot, perhaps_within, row_distance_m
+from nearcast_replica.multiplying import multiply
 from nearcast_replica.query import Mode
 from nearcast_replica.registers import (
     WORLD,
@@ -176,28 +177,71 @@ def _keep_nearest(world: int, facts: int, pad: int, most: int) -> None:
 
 @compiled
 def _choose(world: int, ask: int, facts: int, pad: int) -> int:
+    if fixed(ask, Ask.NEW_UNTIL) > 0:
+        return _choose_apart(world, ask, facts, pad)
     mode, limit = fixed(ask, Ask.MODE), fixed(ask, Ask.LIMIT)
-    held = load_i8(fixed(pad, Pad.TALLY), Tally.HELD)
-    clear_best(pad, mode == _LISTED)
-    if mode in (_NEAREST, _LISTED):
-        _choose_nearest(world, facts, pad, held, limit)
-    else:
+    held, first = load_i8(fixed(pad, Pad.TALLY), Tally.HELD), fixed(pad, Pad.ROOT)
+    if mode not in (_NEAREST, _LISTED):
         _score(world, ask, facts, pad, mode, held)
-        offer_all(world, pad, fixed(ask, Ask.POOL) if mode == _EXPLORE else limit, held)
-    found = order_best(world, pad)
+    found = _best_of(
+        world, facts, pad, mode, fixed(ask, Ask.POOL) if mode == _EXPLORE else limit, first, held
+    )
     if mode == _EXPLORE:
         _shuffle(world, ask, pad, found)
         found = min(found, limit)
-    _write(world, facts, pad, found)
+    _write(world, facts, pad, first, found)
     return found
 
 
 @compiled
-def _choose_nearest(world: int, facts: int, pad: int, held: int, limit: int) -> None:
+def _choose_apart(world: int, ask: int, facts: int, pad: int) -> int:
+    """The best new items, and behind them the best of the others: a slate is made of both."""
+    mode, limit, tally = fixed(ask, Ask.MODE), fixed(ask, Ask.LIMIT), fixed(pad, Pad.TALLY)
+    held, first = load_i8(tally, Tally.HELD), fixed(pad, Pad.ROOT)
+    newcomers = _newcomers_first(world, ask, pad, held)
+    if mode != _NEAREST:
+        _score(world, ask, facts, pad, mode, held)
+    fresh = _best_of(world, facts, pad, mode, limit, first, newcomers)
+    _write(world, facts, pad, first, fresh)
+    store_i8(tally, Tally.NEWCOMERS, fresh)
+    known = _best_of(world, facts, pad, mode, limit, newcomers, held)
+    _write(world, facts, pad, fresh, known)
+    return fresh + known
+
+
+@compiled
+def _newcomers_first(world: int, ask: int, pad: int, held: int) -> int:
+    """Put those with few impressions before the others; how many they are."""
+    slots, until = fixed(pad, Pad.SLOT), load_u8(ask, Ask.NEW_UNTIL)
+    impressions = fixed(world, _STATS) + 8 * fixed(ask, Ask.IMPRESSIONS) * fixed(world, WORLD_SLOTS)
+    count = fixed(pad, Pad.ROOT)
+    for index in range(held):
+        if load_u8(impressions, load_i4(slots, index)) < until:
+            # Behind what is held there is always room for one.
+            move(pad, count, held)
+            move(pad, index, count)
+            move(pad, held, index)
+            count += 1
+    return count
+
+
+@compiled
+def _best_of(world: int, facts: int, pad: int, mode: int, most: int, begin: int, end: int) -> int:
+    """The best of a stretch of candidates in their order; how many they are."""
+    clear_best(pad, mode == _LISTED)
+    if mode in (_NEAREST, _LISTED):
+        _choose_nearest(world, facts, pad, most, begin, end)
+    else:
+        offer_all(world, pad, most, begin, end)
+    return order_best(world, pad)
+
+
+@compiled
+def _choose_nearest(world: int, facts: int, pad: int, limit: int, begin: int, end: int) -> None:
     """Whoever is farther than the worst kept for certain is not measured exactly."""
     rows, chords, scores = fixed(pad, Pad.ROW), fixed(pad, Pad.CHORD2), fixed(pad, Pad.BEST_SCORE)
     tally, worst, bound = fixed(pad, Pad.TALLY), -math.inf, math.inf
-    for index in range(held):
+    for index in range(begin, end):
         # Those kept in a cut at `most` may carry a mark below zero, and are measured.
         if load_f8(chords, index) <= bound:
             offer(world, pad, limit, -row_distance_m(world, facts, load_i4(rows, index)), index)
@@ -219,6 +263,8 @@ def _score(world: int, ask: int, facts: int, pad: int, mode: int, held: int) -> 
         count = min(LANES, held - begin)
         for kind in range(fixed(ask, Ask.KINDS)):
             _add_kind(world, ask, facts, pad, kind, begin, count)
+    if fixed(ask, Ask.SCALE) != 0:
+        multiply(world, fixed(ask, Ask.SCALE), facts, pad, held)
 
 
 @compiled
@@ -282,9 +328,10 @@ def _shuffle(world: int, ask: int, pad: int, count: int) -> None:
 
 
 @compiled
-def _write(world: int, facts: int, pad: int, count: int) -> None:
+def _write(world: int, facts: int, pad: int, begin: int, count: int) -> None:
+    """The best that were ordered last, from a place of the answer on."""
     best, slots, rows = fixed(pad, Pad.BEST), fixed(pad, Pad.SLOT), fixed(pad, Pad.ROW)
-    answer, stride = fixed(pad, Pad.ANSWER), fixed(pad, Pad.CAPACITY)
+    answer, stride = fixed(pad, Pad.ANSWER) + 8 * begin, fixed(pad, Pad.CAPACITY)
     for spot in range(count):
         index = load_i4(best, spot)
         slot, row = load_i4(slots, index), load_i4(rows, index)

@@ -62,6 +62,7 @@ class Records:
     cold_lengths: Integers
     cold: Bytes
     id_hashes: NDArray[np.uint64]
+    owners: NDArray[np.uint64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ def records_of(
     served: Sequence[ServedItem], dictionaries: Dictionaries, messages: Sequence[bytes] | None = None
 ) -> Records:
     """The columns of these items; names they bring are added to the dictionaries."""
-    from nearcast_replica.lookup import id_hash  # noqa: PLC0415
+    from nearcast_replica.lookup import id_hash, owner_hash  # noqa: PLC0415
 
     items = [each.item for each in served]
     ids = [item.item_id.encode() for item in items]
@@ -108,6 +109,7 @@ def records_of(
             b"".join(part for pair in zip(ids, shown, strict=True) for part in pair), np.uint8
         ),
         id_hashes=np.array([id_hash(raw) for raw in ids], np.uint64),
+        owners=np.array([owner_hash(item.owner) for item in items], np.uint64),
     )
 
 
@@ -245,6 +247,7 @@ def _fill_slots(segment: Segment, records: Records, items: Integers) -> None:
         "cold_length": records.cold_lengths[items],
         "id_length": records.id_lengths[items],
         "id_hash": records.id_hashes[items],
+        "owner": records.owners[items],
     }
     for name, values in filled.items():
         segment[name][:end] = values

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -105,6 +105,28 @@ class GrowingGeneration:
         # Of aligned words numpy stores each whole.
         stats[slots[lives]] = told.words[lives]
 
+    def postings(self) -> list[int]:
+        """Of all that lives here."""
+        used = int(self.segment["state"][STATE_SLOTS])
+        lives = self.segment["expires"][:used] != DEAD
+        found: list[int] = self.segment["posting"][:used][lives].tolist()
+        return found
+
+    def slots_of(self, postings: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The slots of those of them that live here."""
+        slots = slots_of_postings(self.segment, postings)
+        found = slots[slots >= 0].astype(np.int64)
+        living: NDArray[np.int64] = found[self.segment["expires"][found] != DEAD]
+        return living
+
+    def places_of(self, slots: NDArray[np.int64]) -> tuple[list[tuple[int, str]], NDArray[np.integer[Any]]]:
+        """Each different market and category among them, and which of those every slot has."""
+        codes = self.segment["market"][slots].astype(np.int64) << 32 | self.segment["category"][slots]
+        different, which = np.unique(codes, return_inverse=True)
+        markets, categories = self._dictionaries.markets.names, self._dictionaries.categories.names
+        places = [(markets[code >> 32], categories[code & 0xFFFFFFFF]) for code in different.tolist()]
+        return places, which
+
     def _living_slot(self, posting: int) -> int | None:
         slot = slot_of_posting(self.segment, posting)
         return None if slot is None or self.segment["expires"][slot] == DEAD else slot
@@ -121,6 +143,7 @@ class GrowingGeneration:
         if self.cold.used + records.cold.size > self.generation.description.cold_bytes:
             return False
         self._fill(batch, self.cold.append([records.cold.data]))
+        self._tell(slice(self._ends().slots, ends.slots), births)
         self._publish(ends)
         return True
 
@@ -190,6 +213,15 @@ class GrowingGeneration:
                 segment["stats"][:, slot] = segment["stats"][:, old]
             else:
                 segment["stats"][:, slot] = 0
+
+    def _tell(self, slots: slice, births: Sequence[SegmentChange]) -> None:
+        """Statistics that came with what is born are there before anybody finds it."""
+        words = {change.posting: change.words for change in births if change.words}
+        if not words:
+            return
+        for slot, posting in enumerate(self.segment["posting"][slots].tolist(), slots.start):
+            if posting in words:
+                self.segment["stats"][:, slot] = words[posting]
 
     def _publish(self, ends: _Ends) -> None:
         """Until the very last store no reader finds what is new."""

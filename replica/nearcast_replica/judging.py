@@ -114,6 +114,7 @@ def is_eligible(world: int, ask: int, facts: int, pad: int, slot: int, row: int,
         _has_wanted_tags(world, ask, slot)
         and _is_wanted_kind(world, ask, slot)
         and not is_left_out(ask, pad, load_i8(fixed(world, _POSTING), slot))
+        and not _is_capped(ask, load_i8(fixed(world, _POSTING), slot))
         and (fixed(ask, Ask.REGION) == 0 or _lies_in_region(world, fixed(ask, Ask.REGION), slot, row))
     )
 
@@ -159,16 +160,19 @@ def _is_wanted_kind(world: int, ask: int, slot: int) -> bool:
 def _has_wanted_tags(world: int, ask: int, slot: int) -> bool:
     """The mask settles nearly all: only where a bit that is asked for is set are the numbers read."""
     every, some, none = load_u8(ask, Ask.ALL_MASK), load_u8(ask, Ask.ANY_MASK), load_u8(ask, Ask.NONE_MASK)
-    if (every | some | none) == 0:
+    also = load_u8(ask, Ask.ALSO_MASK)
+    if (every | some | none | also) == 0:
         return True
     mask = load_u8(fixed(world, _TAG_MASK), slot)
-    if (mask & every) != every or (some != 0 and (mask & some) == 0):
+    if (mask & every) != every or (some != 0 and (mask & some) == 0) or (also != 0 and (mask & also) == 0):
         return False
     ref = load_u4(fixed(world, _TAG_REF), slot)
     tags = fixed(world, _TAG_POOL) + 4 * ref
     if every != 0 and _held(tags, ask, Ask.ALL) < fixed(ask, Ask.ALL_COUNT):
         return False
     if some != 0 and _held(tags, ask, Ask.ANY) == 0:
+        return False
+    if also != 0 and _held(tags, ask, Ask.ALSO) == 0:
         return False
     return (mask & none) == 0 or _held(tags, ask, Ask.NONE) == 0
 
@@ -204,3 +208,28 @@ def is_left_out(ask: int, pad: int, posting: int) -> bool:
     if fixed(ask, Ask.LEFT_OUT_COUNT) == 0:
         return False
     return load_i8(fixed(pad, Pad.LEFT_OUT), left_out_spot(pad, posting)) == posting
+
+
+@compiled_inline
+def _is_capped(ask: int, posting: int) -> bool:
+    """Whether a posting is among those that pause; of nearly all others their mark tells at once."""
+    if fixed(ask, Ask.CAPPED_COUNT) == 0:
+        return False
+    mark = _signed((np.uint64(posting) * _GOLDEN) >> np.uint64(40)) & (fixed(ask, Ask.MARK_COUNT) - 1)
+    return load_u1(fixed(ask, Ask.MARKS), mark) != 0 and _stands_in(ask, posting)
+
+
+@compiled
+def _stands_in(ask: int, posting: int) -> bool:
+    """Whether it is found in the order of those that pause."""
+    capped, begin, end = fixed(ask, Ask.CAPPED), 0, fixed(ask, Ask.CAPPED_COUNT)
+    while begin < end:
+        middle = (begin + end) // 2
+        held = load_i8(capped, middle)
+        if held == posting:
+            return True
+        if held < posting:
+            begin = middle + 1
+        else:
+            end = middle
+    return False

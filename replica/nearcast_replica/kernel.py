@@ -6,16 +6,20 @@ from struct import Struct, pack
 import msgspec
 import numpy as np
 
+from nearcast_bandit.factors import Factors
 from nearcast_bandit.lanes import Lane
 from nearcast_compiling.memory import address_of
 from nearcast_geo.outline import quick_outline
 from nearcast_geo.point import Point
+from nearcast_ledger.kinds import IMPRESSION
 from nearcast_replica.choosing import decide
 from nearcast_replica.columns import build_segment, records_of
 from nearcast_replica.dictionaries import Dictionaries
+from nearcast_replica.factoring import Boosts, Floats, boosts_of
 from nearcast_replica.gathering import TOO_FULL
 from nearcast_replica.layout import Array, Segment, Shape
 from nearcast_replica.query import (
+    NO_INTEGERS,
     UNIFORM_PRIOR,
     Found,
     Integers,
@@ -24,21 +28,27 @@ from nearcast_replica.query import (
     Query,
     Terms,
     region_of,
+    tag_mask,
     terms_of,
     weighted_kinds,
 )
-from nearcast_replica.registers import MOST_RUNGS, WORLD_WORDS, Answer, Ask, Fact, Pad, Tally
+from nearcast_replica.registers import MOST_RUNGS, WORLD_WORDS, Answer, Ask, Fact, Pad, Scale, Tally
 
 _FIRST_CAPACITY, _FIRST_LEFT_OUT = 4096, 256
 MOST_KINDS = 64
 _MASK = 2**64 - 1
-_HEAD, _TERMS, _TAIL = Struct("<6q"), Struct("<5q3Q6q"), Struct("<qQq")
+_HEAD, _TERMS, _TAIL = Struct("<6q"), Struct("<5q4Q8q"), Struct("<qQq7q")
+_BOOSTS, _FADING = Struct("<2qQ6q"), Struct("<2q2d")
 _TERMS_BEGIN, _TAIL_BEGIN = 8 * Ask.CATEGORIES, 8 * Ask.LEFT_OUT_COUNT
 _KINDS_BEGIN, _WEIGHTS_BEGIN = 8 * Ask.KINDS, 8 * Fact.FIRST_WEIGHT
 _MOST_ORDERS = 256
+_NO_RULES = (0, 0, 0, 0, 0, 0)
+_GOLDEN, _MARK_SHIFT = np.uint64(0x9E37_79B9_7F4A_7C15), np.uint64(40)
+_MARKS_EACH = 8
 _MEASURES = tuple(Struct(f"<{Fact.FIRST_RADIUS + rungs}d") for rungs in range(MOST_RUNGS + 1))
 # Members of an enumeration are slow keys; these are read for every answer.
 _LAST, _TRUNCATED, _HELD = int(Tally.LAST), int(Tally.TRUNCATED), int(Tally.HELD)
+_NEWCOMERS = int(Tally.NEWCOMERS)
 _SLOT, _POSTING, _PLACE = int(Answer.SLOT), int(Answer.POSTING), int(Answer.PLACE)
 _DISTANCE, _SCORE = int(Answer.DISTANCE), int(Answer.SCORE)
 _COLUMNS = {
@@ -51,6 +61,7 @@ _COLUMNS = {
     Pad.SCORE: "f8",
     Pad.BEST_SCORE: "f8",
     Pad.BEST: "i4",
+    Pad.FACTOR: "f8",
 }
 
 
@@ -88,6 +99,13 @@ class Kernel:
         self._make_room(_FIRST_LEFT_OUT)
         self._left_out_capacity = 0
         self._region: Array | None = None
+        self._scale = bytearray(8 * Scale.WORDS)
+        self._is_scaled = False
+        self._boosts: Boosts | None = None
+        self._faded: Integers = NO_INTEGERS
+        self._capped: Integers | None = None
+        self._marks = np.zeros(1, np.uint8)
+        self._capped_addresses = 0, 0
         # What was packed last, and need not be again.
         self._segment: Segment | None = None
         self._terms: Terms | None = None
@@ -99,17 +117,28 @@ class Kernel:
             address_of(np.frombuffer(self._facts, np.uint8)),
             address_of(self._pad),
         )
+        self._scale_address = address_of(np.frombuffer(self._scale, np.uint8))
 
     def answer(self, segment: Segment, dictionaries: Dictionaries, query: Query) -> Found:
         """The best items; equal to what the twin answers."""
         terms = terms_of(query, dictionaries)
         self._open(segment)
-        self._pack(segment, query, terms)
+        self._is_scaled = query.factors is not None
+        scale = 0 if query.factors is None else self._pack_scale(query.factors, dictionaries, query.now)
+        self._pack(segment, query, terms, scale)
         count = decide(*self._addresses)
         while count == TOO_FULL:
             self._grow(4 * int(self._pad[Pad.CAPACITY]))
             count = decide(*self._addresses)
         return self._found(query, count)
+
+    def competitors(self) -> Integers:
+        """Slots of everything that the last answer was chosen from, in no order."""
+        return self._held[Pad.SLOT][: self._counted[_HELD]].astype(np.int64)
+
+    def factors(self) -> Floats | None:
+        """What the scores of `competitors` were multiplied with, None where with nothing."""
+        return self._held[Pad.FACTOR][: self._counted[_HELD]].copy() if self._is_scaled else None
 
     def warm(self) -> None:
         """Load the machine code, or make it: no question waits for it then."""
@@ -117,6 +146,23 @@ class Kernel:
         self.answer(
             nothing, Dictionaries(), Query(Point(0.0, 0.0), (1.0,), 1, 1, 0.0, Order(Mode.NEAREST), 1)
         )
+
+    def _pack_scale(self, factors: Factors, dictionaries: Dictionaries, now: float) -> int:
+        """The address of what scores are multiplied with."""
+        boosts = boosts_of(factors, dictionaries, now)
+        if boosts is not self._boosts:
+            _BOOSTS.pack_into(self._scale, 0, *_boost_registers(boosts))
+            self._boosts = boosts
+        self._faded = np.fromiter(sorted(factors.faded), np.int64, len(factors.faded))
+        _FADING.pack_into(
+            self._scale,
+            8 * Scale.FADED,
+            address_of(self._faded),
+            self._faded.size,
+            factors.distance_half_m,
+            factors.seen_share,
+        )
+        return self._scale_address
 
     def _open(self, segment: Segment) -> None:
         if segment is self._segment:
@@ -127,7 +173,7 @@ class Kernel:
         self._pad[Pad.COLD], self._pad[Pad.COLD_BYTES] = address_of(segment.cold), segment.cold.size
         self._segment = segment
 
-    def _pack(self, segment: Segment, query: Query, terms: Terms) -> None:
+    def _pack(self, segment: Segment, query: Query, terms: Terms, scale: int) -> None:
         order, ask = query.order, self._ask
         laid = self._laid
         if laid is None or order is not laid.order or segment.shape is not laid.shape:
@@ -142,10 +188,26 @@ class Kernel:
         region = region_of(query)
         self._region = None if region is None else quick_outline(region)
         outline = 0 if self._region is None else address_of(self._region)
-        _TAIL.pack_into(ask, _TAIL_BEGIN, left_out, query.seed & _MASK, outline)
+        rules = self._rules(segment.shape, query)
+        _TAIL.pack_into(ask, _TAIL_BEGIN, left_out, query.seed & _MASK, outline, scale, *rules)
         if left_out:
             self._leave_out(query.left_out, left_out)
         self._pack_facts(query, rungs)
+
+    def _rules(self, shape: Shape, query: Query) -> tuple[int, int, int, int, int, int]:
+        """From NEW_UNTIL to MARK_COUNT; nearly always nothing."""
+        capped = query.capped
+        if not query.new_until and not capped.size:
+            return _NO_RULES
+        if capped.size and capped is not self._capped:
+            # Kept until there are others, as the machine code reads them where they are.
+            self._capped, self._marks = capped, _marks_of(capped)
+            self._capped_addresses = address_of(capped), address_of(self._marks)
+        until, row = 0, 0
+        if query.parts_newcomers:
+            until, row = query.new_until, shape.kinds.index(IMPRESSION)
+        ordered, marks = self._capped_addresses
+        return until, row, ordered, capped.size, marks, self._marks.size
 
     def _lay(self, order: Order, shape: Shape) -> None:
         """Requests go by a few orders in turn: each is packed once, and copied then."""
@@ -205,7 +267,16 @@ class Kernel:
             radii[last],
             truncated,
             truncated or last == len(radii) - 1,
+            counted[_NEWCOMERS],
         )
+
+
+def _marks_of(postings: Integers) -> Array:
+    """A byte for each posting, and many more that are not marked."""
+    marks = np.zeros(1 << (_MARKS_EACH * postings.size - 1).bit_length(), np.uint8)
+    spots = (postings.astype(np.uint64) * _GOLDEN) >> _MARK_SHIFT
+    marks[(spots & np.uint64(marks.size - 1)).astype(np.int64)] = 1
+    return marks
 
 
 def _laid(order: Order, shape: Shape) -> _Laid:
@@ -226,7 +297,7 @@ def _laid(order: Order, shape: Shape) -> _Laid:
 
 def _registers(terms: Terms) -> tuple[int, ...]:
     """From CATEGORIES to NONE_COUNT; the terms keep what the addresses point at."""
-    categories, (every, some, none) = terms.categories, terms.tags
+    categories = terms.categories
     return (
         0 if categories is None else address_of(categories),
         0 if categories is None else categories.size,
@@ -234,5 +305,20 @@ def _registers(terms: Terms) -> tuple[int, ...]:
         terms.is_open.size,
         terms.market,
         *terms.masks,
-        *(number for tags in (every, some, none) for number in (address_of(tags), tags.size)),
+        *(number for tags in terms.tags for number in (address_of(tags), tags.size)),
+    )
+
+
+def _boost_registers(boosts: Boosts) -> tuple[int, ...]:
+    """From CATEGORIES to OWNER_FACTORS; the boosts keep what the addresses point at."""
+    return (
+        address_of(boosts.categories),
+        boosts.categories.size,
+        tag_mask(boosts.tags),
+        address_of(boosts.tags),
+        boosts.tags.size,
+        address_of(boosts.tag_factors),
+        address_of(boosts.owners),
+        boosts.owners.size,
+        address_of(boosts.owner_factors),
     )

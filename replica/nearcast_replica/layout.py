@@ -145,6 +145,8 @@ COLUMNS = (
     Column("cold_length", "u4", Scope.SLOT),
     Column("id_length", "u2", Scope.SLOT),
     Column("id_hash", "u4", Scope.SLOT),
+    # A hash of whose it is (module `lookup`), 0 = nobody's.
+    Column("owner", "u8", Scope.SLOT),
     # Only for an item of several places or with an area: points at a count in the place pool, with latitude
     # and longitude of each place behind it, and then the outline of the area.
     Column("place_ref", "u4", Scope.SLOT),

@@ -2,6 +2,7 @@
 
 import zlib
 from collections.abc import Iterable
+from hashlib import blake2b
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,11 @@ def table_size(entries: int) -> int:
 def id_hash(item_id: bytes) -> int:
     """What the id table goes by."""
     return zlib.crc32(item_id)
+
+
+def owner_hash(owner: str) -> int:
+    """What stands for an owner: of a million, two share one with a chance of one in forty million."""
+    return int.from_bytes(blake2b(owner.encode(), digest_size=8).digest(), "little") if owner else 0
 
 
 def insert_all(table: Array, hashes: Hashes, first_slot: int = 0) -> None:

@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from nearcast_bandit.factors import Factors
 from nearcast_catalogue.eligibility import Filter
 from nearcast_geo.area import Area
 from nearcast_geo.point import Point
@@ -38,8 +39,8 @@ class Mode(IntEnum):
 class Order:
     """How to order: `weights` by kind of event; EXPLORE shuffles the `pool` best by weighted mean.
 
-    MOST takes one kind; DRAW leaves kinds of weight 0 out. A and B of `priors`, by kind, stand for statistics
-    that nobody has told yet, which are a word of zeros.
+    MOST goes by the weighted mean; DRAW leaves kinds of weight 0 out. A and B of `priors`, by kind, stand for
+    statistics that nobody has told yet, which are a word of zeros.
     """
 
     mode: Mode
@@ -53,7 +54,10 @@ class Query(msgspec.Struct, frozen=True, eq=False, gc=False):
     """One question. `radii_m` are the rungs, growing: the first at which `enough` are eligible is the answer.
 
     Of more than `most` items within reach the nearest are looked at, eligible or not. `left_out` are
-    postings that count as not eligible; `limit` is how many items are wanted, best first.
+    postings that count as not eligible, and so are those of `capped`, which are many and in their order;
+    `limit` is how many items are wanted, best first. `factors` are for the scores of DRAW, MOST and EXPLORE.
+    With `new_until` that many are wanted of those with fewer impressions, and behind them as many of the
+    others; not of a list or of EXPLORE.
     """
 
     center: Point
@@ -66,12 +70,21 @@ class Query(msgspec.Struct, frozen=True, eq=False, gc=False):
     seed: int = 0
     wanted: Filter = Filter()
     left_out: Integers = msgspec.field(default_factory=lambda: NO_INTEGERS)
+    factors: Factors | None = None
+    capped: Integers = msgspec.field(default_factory=lambda: NO_INTEGERS)
+    new_until: int = 0
+
+    @property
+    def parts_newcomers(self) -> bool:
+        """Whether new items and others are answered apart."""
+        return self.new_until > 0 and self.order.mode not in {Mode.LISTED, Mode.EXPLORE}
 
 
 class Found(msgspec.Struct, frozen=True, eq=False, gc=False):
     """The best items, and all that was looked at. `exhausted`: no wider look would follow.
 
-    `slots` are those of the segment that was asked; `eligible` counts also what did not fit the limit.
+    `slots` are those of the segment that was asked; `eligible` counts also what did not fit the limit. The
+    first `newcomers` are the best new items, where those were asked for apart.
     """
 
     slots: Integers
@@ -83,6 +96,7 @@ class Found(msgspec.Struct, frozen=True, eq=False, gc=False):
     radius_used_m: float
     truncated: bool
     exhausted: bool
+    newcomers: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,14 +106,22 @@ class Terms:
     categories: NDArray[np.uint8] | None
     is_open: NDArray[np.uint8]
     market: int
-    tags: tuple[Numbers, Numbers, Numbers]  # all, any and none of them
-    masks: tuple[int, int, int]
+    tags: tuple[Numbers, Numbers, Numbers, Numbers]  # all, any and none of them, and any of others
+    masks: tuple[int, int, int, int]
 
 
 def terms_of(query: Query, dictionaries: Dictionaries) -> Terms:
     """The same filter is asked for again and again: what it comes to is remembered."""
     wanted, memo = query.wanted, dictionaries.memo_at(query.now)
-    asked = (wanted.categories, wanted.tags_all, wanted.tags_any, wanted.tags_none, wanted.market)
+    asked = (
+        wanted.categories,
+        wanted.tags_all,
+        wanted.tags_any,
+        wanted.tags_none,
+        wanted.market,
+        wanted.categories_none,
+        wanted.also,
+    )
     terms: Terms | None = memo.get(asked)
     if terms is None:
         terms = memo[asked] = _terms(query, dictionaries)
@@ -116,22 +138,31 @@ def region_of(query: Query) -> Area | None:
 
 def _terms(query: Query, dictionaries: Dictionaries) -> Terms:
     """Names nobody has match nothing."""
-    wanted = query.wanted
-    categories = _table(wanted.categories, dictionaries.categories) if wanted.categories else None
-    tags = dictionaries.tags
-    every, some = _numbers(wanted.tags_all, tags), _numbers(wanted.tags_any, tags)
-    if len(every) < len(wanted.tags_all) or (wanted.tags_any and not some.size):
+    wanted, also = query.wanted, query.wanted.also or _ANYTHING
+    categories = _categories((wanted, also), dictionaries.categories)
+    tags, all_names = dictionaries.tags, wanted.tags_all | also.tags_all
+    every, some = _numbers(all_names, tags), _numbers(wanted.tags_any, tags)
+    other = _numbers(also.tags_any, tags)
+    is_asked_in_vain = (wanted.tags_any and not some.size) or (also.tags_any and not other.size)
+    if len(every) < len(all_names) or is_asked_in_vain:
         categories = _NOTHING
-    none = _numbers(wanted.tags_none, tags)
+    none = _numbers(wanted.tags_none | also.tags_none, tags)
     market = ANY_MARKET
     if wanted.market is not None:
         number = dictionaries.markets.find(wanted.market)
         market = NO_MARKET if number is None else number
-    masks = (tag_mask(every), tag_mask(some), tag_mask(none))
-    return Terms(categories, dictionaries.open_at(query.now), market, (every, some, none), masks)
+    masks = (tag_mask(every), tag_mask(some), tag_mask(none), tag_mask(other))
+    return Terms(categories, dictionaries.open_at(query.now), market, (every, some, none, other), masks)
 
 
-_NOTHING = np.zeros(1, np.uint8)
+_NOTHING, _ANYTHING = np.zeros(1, np.uint8), Filter()
+
+
+def _categories(filters: Sequence[Filter], known: Dictionary[str]) -> NDArray[np.uint8] | None:
+    """Those that all filters let through; None where each lets all through."""
+    wanted = [_table(each.categories, known) for each in filters if each.categories]
+    wanted += [1 - _table(each.categories_none, known) for each in filters if each.categories_none]
+    return np.bitwise_and.reduce(wanted) if wanted else None
 
 
 def tag_mask(numbers: Numbers) -> int:

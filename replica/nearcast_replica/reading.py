@@ -52,6 +52,11 @@ class Pinned:
         names = self.dictionaries.markets.names
         return [names[number] for number in self.segment["market"][slots].tolist()]
 
+    def categories(self, slots: Integers) -> list[str]:
+        """The category of each item."""
+        names = self.dictionaries.categories.names
+        return [names[number] for number in self.segment["category"][slots].tolist()]
+
     def message(self, slot: int) -> bytes:
         """The display message, byte for byte as the writer was given it."""
         return message_of(self.segment, slot)

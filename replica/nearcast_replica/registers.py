@@ -30,17 +30,29 @@ class Ask(IntEnum):
     ALL_MASK = 11
     ANY_MASK = 12
     NONE_MASK = 13
-    ALL = 14
-    ALL_COUNT = 15
-    ANY = 16
-    ANY_COUNT = 17
-    NONE = 18
-    NONE_COUNT = 19
-    LEFT_OUT_COUNT = 20
-    SEED = 21
-    REGION = 22
-    KINDS = 23
-    FIRST_KIND = 24
+    ALSO_MASK = 14
+    ALL = 15
+    ALL_COUNT = 16
+    ANY = 17
+    ANY_COUNT = 18
+    NONE = 19
+    NONE_COUNT = 20
+    ALSO = 21
+    ALSO_COUNT = 22
+    LEFT_OUT_COUNT = 23
+    SEED = 24
+    REGION = 25
+    SCALE = 26
+    # Below so many impressions an item is new, 0 = nobody asks; the row of the statistics that holds them.
+    NEW_UNTIL = 27
+    IMPRESSIONS = 28
+    # Postings in their order; and bytes, so many as a power of two, marked where one of them may be.
+    CAPPED = 29
+    CAPPED_COUNT = 30
+    MARKS = 31
+    MARK_COUNT = 32
+    KINDS = 33
+    FIRST_KIND = 34
 
 
 class Fact(IntEnum):
@@ -55,6 +67,25 @@ class Fact(IntEnum):
     Z = 6
     FIRST_RADIUS = 7
     FIRST_WEIGHT = 7 + MOST_RUNGS
+
+
+class Scale(IntEnum):
+    """What scores are multiplied with: addresses and counts, a mask of tags, and two float64 at the end."""
+
+    CATEGORIES = 0
+    CATEGORY_COUNT = 1
+    TAG_MASK = 2
+    TAGS = 3
+    TAG_COUNT = 4
+    TAG_FACTORS = 5
+    OWNERS = 6
+    OWNER_COUNT = 7
+    OWNER_FACTORS = 8
+    FADED = 9
+    FADED_COUNT = 10
+    HALF_M = 11
+    SEEN_SHARE = 12
+    WORDS = 13
 
 
 class Pad(IntEnum):
@@ -87,7 +118,8 @@ class Pad(IntEnum):
     KLASS = 22
     ROOTS = 23
     GIVEN = 24
-    WORDS = 25
+    FACTOR = 25
+    WORDS = 26
 
 
 class Answer(IntEnum):
@@ -111,4 +143,5 @@ class Tally(IntEnum):
     TRUNCATED = 2 * MOST_RUNGS + 2
     REPLACING = 2 * MOST_RUNGS + 3
     BEST = 2 * MOST_RUNGS + 4
+    NEWCOMERS = 2 * MOST_RUNGS + 5
     WORDS = 2 * MOST_RUNGS + 8

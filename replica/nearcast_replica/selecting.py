@@ -96,11 +96,11 @@ def offer(world: int, pad: int, most: int, score: float, index: int) -> None:
 
 
 @compiled
-def offer_all(world: int, pad: int, most: int, count: int) -> None:
-    """Offer the first `count` candidates by their scores; most are seen at once to be worse than all kept."""
+def offer_all(world: int, pad: int, most: int, begin: int, end: int) -> None:
+    """Offer a stretch of candidates by their scores; most are seen at once to be worse than all kept."""
     scores, best = fixed(pad, Pad.SCORE), fixed(pad, Pad.BEST_SCORE)
     tally, bound = fixed(pad, Pad.TALLY), -math.inf
-    for index in range(count):
+    for index in range(begin, end):
         score = load_f8(scores, index)
         if score >= bound:
             offer(world, pad, most, score, index)

@@ -12,10 +12,12 @@ from nearcast_geo.distance import EARTH_RADIUS_M, distances_m
 from nearcast_geo.native import window_degrees
 from nearcast_geo.outline import holds
 from nearcast_geo.reach import BUCKETS, bucket_radius_m
+from nearcast_ledger.kinds import IMPRESSION
 from nearcast_replica.areas import outline_at
 from nearcast_replica.bands import band_of
 from nearcast_replica.columns import unpack_stats
 from nearcast_replica.dictionaries import Dictionaries
+from nearcast_replica.factoring import boosts_of, products
 from nearcast_replica.layout import (
     BAND_DEGREES,
     CLASS_BAND_COUNT,
@@ -48,6 +50,7 @@ Booleans = NDArray[np.bool_]
 
 _CLASS_RADII_M = (0.0, *(bucket_radius_m(bucket) for bucket in BUCKETS))
 _ROUNDING_M = 0.01
+_MULTIPLIED = {Mode.DRAW, Mode.MOST, Mode.EXPLORE}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,6 +68,10 @@ class _Near:
 class Twin:
     """Answers questions of any segment."""
 
+    def __init__(self) -> None:
+        self._competitors: Integers = np.empty(0, np.int64)
+        self._factors: Floats | None = None
+
     def answer(self, segment: Segment, dictionaries: Dictionaries, query: Query) -> Found:
         """The best items; equal to what the kernel answers."""
         terms = terms_of(query, dictionaries)
@@ -78,7 +85,9 @@ class Twin:
             kept = _nearest(segment, near, query.most)
             near, ok = near.only(kept), ok[kept]
         near = near.only(ok)
-        order, scores = _chosen(segment, query, near)
+        self._competitors = near.slots
+        self._factors = _factors(segment, dictionaries, query, near)
+        order, scores, newcomers = _chosen(segment, query, near, self._factors)
         best = near.only(order)
         return Found(
             slots=best.slots,
@@ -90,7 +99,16 @@ class Twin:
             radius_used_m=query.radii_m[rung],
             truncated=truncated,
             exhausted=truncated or rung == len(query.radii_m) - 1,
+            newcomers=newcomers,
         )
+
+    def competitors(self) -> Integers:
+        """Slots of everything that the last answer was chosen from, in no order."""
+        return self._competitors.copy()
+
+    def factors(self) -> Floats | None:
+        """What the scores of `competitors` were multiplied with, None where with nothing."""
+        return self._factors
 
 
 def _cover(segment: Segment, query: Query) -> Integers:
@@ -208,11 +226,14 @@ def _eligible(segment: Segment, query: Query, terms: Terms, slots: Integers) -> 
         ok &= segment["market"][slots] == terms.market
     if query.left_out.size:
         ok &= ~np.isin(segment["posting"][slots], query.left_out)
+    if query.capped.size:
+        ok &= ~np.isin(segment["posting"][slots], query.capped)
     if any(terms.masks):
-        every, some, none = (np.uint64(mask) for mask in terms.masks)
+        every, some, none, other = (np.uint64(mask) for mask in terms.masks)
         masks = segment["tag_mask"][slots]
         ok &= ((masks & every) == every) & ((masks & some) != 0 if some else True)
-        unsure = ok if every or some else ok & ((masks & none) != 0)
+        ok &= (masks & other) != 0 if other else True
+        unsure = ok if every or some or other else ok & ((masks & none) != 0)
         for index in np.flatnonzero(unsure):
             ok[index] = _has_wanted_tags(segment, terms, int(slots[index]))
     return ok
@@ -227,25 +248,50 @@ def _marked(table: NDArray[np.uint8], numbers: NDArray[np.uint16]) -> Booleans:
 def _has_wanted_tags(segment: Segment, terms: Terms, slot: int) -> bool:
     pool, ref = segment["tag_pool"], int(segment["tag_ref"][slot])
     held = set(pool[ref + 1 : ref + 1 + int(pool[ref])].tolist())
-    every, some, none = (numbers.tolist() for numbers in terms.tags)
-    if some and held.isdisjoint(some):
+    every, some, none, other = (numbers.tolist() for numbers in terms.tags)
+    if (some and held.isdisjoint(some)) or (other and held.isdisjoint(other)):
         return False
     return held.issuperset(every) and held.isdisjoint(none)
 
 
-def _chosen(segment: Segment, query: Query, near: _Near) -> tuple[Integers, Floats]:
-    """Indices of the best and their scores, best first."""
+def _factors(segment: Segment, dictionaries: Dictionaries, query: Query, near: _Near) -> Floats | None:
+    factors = query.factors
+    if factors is None:
+        return None
+    boosts = boosts_of(factors, dictionaries, query.now)
+    return products(segment, boosts, factors, near.slots, near.distances)
+
+
+def _chosen(
+    segment: Segment, query: Query, near: _Near, factors: Floats | None
+) -> tuple[Integers, Floats, int]:
+    """Indices of the best and their scores, best first; how many of them are new, if that is asked."""
     order, postings = query.order, segment["posting"][near.slots]
     if order.mode is Mode.LISTED:
         listed = _nearest(segment, near, query.limit)
-        return listed, -near.distances[listed]
-    scores = _scores(segment, query, near, postings)
+        return listed, -near.distances[listed], 0
+    scores, newcomers = _scores(segment, query, near, postings), 0
+    if factors is not None and order.mode in _MULTIPLIED:
+        scores = scores * factors
     if order.mode is Mode.EXPLORE:
         pool = top_k(scores, postings, order.pool)
         chosen = pool[shuffle_order(query.seed, postings[pool])][: query.limit]
+    elif query.parts_newcomers:
+        fresh, known = (
+            stretch[top_k(scores[stretch], postings[stretch], query.limit)]
+            for stretch in _parted(segment, query, near)
+        )
+        chosen, newcomers = np.concatenate((fresh, known)), fresh.size
     else:
         chosen = top_k(scores, postings, query.limit)
-    return chosen, scores[chosen]
+    return chosen, scores[chosen], newcomers
+
+
+def _parted(segment: Segment, query: Query, near: _Near) -> tuple[Integers, Integers]:
+    """Indices of the new items, and of the others."""
+    impressions = segment["stats"][segment.shape.kinds.index(IMPRESSION)][near.slots]
+    is_new = impressions < np.uint64(query.new_until)
+    return np.flatnonzero(is_new), np.flatnonzero(~is_new)
 
 
 def _scores(segment: Segment, query: Query, near: _Near, postings: Integers) -> Floats:

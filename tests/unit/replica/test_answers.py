@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
+from nearcast_bandit.factors import Boost, Factors
 from nearcast_catalogue.eligibility import Filter
-from nearcast_catalogue.item import Item, ServedItem
+from nearcast_catalogue.item import Item, ServedItem, Tag
 from nearcast_catalogue.posting import ItemId, Posting
 from nearcast_compiling.native import WHY_NOT
 from nearcast_geo.point import Point
@@ -25,6 +27,7 @@ from tests.unit.replica.worlds import (
     nearest_place,
     queries,
     some_area,
+    subject_of,
     world_of,
     worlds,
 )
@@ -54,6 +57,7 @@ def on_an_edge(world: World, query: Query, edge_m: float = EDGE_M) -> bool:
 def check(found: Found, plain: Plain) -> None:
     assert (found.eligible, found.radius_used_m) == (plain.eligible, plain.radius_used_m)
     assert (found.truncated, found.exhausted) == (plain.truncated, plain.exhausted)
+    assert found.newcomers == plain.newcomers
     np.testing.assert_allclose(found.scores, plain.scores, rtol=1e-9, atol=EDGE_M)
     assert found.postings.tolist() == plain.postings
     np.testing.assert_allclose(found.distances_m, plain.distances_m, atol=EDGE_M)
@@ -113,3 +117,70 @@ def test_a_crowd_is_asked_for_what_lies_in_an_area(crowd) -> None:
         for each in ANSWERERS.values():
             check(each.answer(world.segment, world.dictionaries, query), plain)
     assert cut
+
+
+TAGGED = [
+    ServedItem(
+        Posting(1 + number),
+        1,
+        0.0,
+        Item(
+            ItemId(f"item {number}"),
+            (beside(CENTERS[1], 40.0 * number, 0.0),),
+            tags=(Tag("tag 3"), Tag("tag 67"))[: number % 3],
+            category=("food", "jobs")[number % 2],
+            owner=("", "anna", "bert")[number % 3],
+        ),
+    )
+    for number in range(60)
+]
+EVERYTHING = Factors(
+    (
+        Boost("category", "food", 3.0),
+        Boost("tag", "tag 67", 0.5),
+        Boost("owner", "anna", 7.0),
+        Boost("owner", "nobody", 9.0),
+    ),
+    500.0,
+    0.25,
+    frozenset({2, 3, 17, 999}),
+)
+
+
+@pytest.mark.parametrize("name", ANSWERERS)
+@pytest.mark.parametrize(
+    "order",
+    [
+        Order(Mode.DRAW, [(2, 1.0), (3, 4.0)]),
+        Order(Mode.MOST, [(5, 1.0)]),
+        Order(Mode.EXPLORE, [(2, 1.0)], pool=20),
+    ],
+    ids=lambda order: order.mode.name,
+)
+def test_scores_are_multiplied_and_the_factors_are_told(name: str, order: Order) -> None:
+    world, answerer = world_of(TAGGED), ANSWERERS[name]
+    plain = Query(CENTERS[1], (5000.0,), 60, 100, NOW, order, 60, 11)
+    asked = replace(plain, factors=EVERYTHING)
+    answerer.answer(world.segment, world.dictionaries, plain)
+    assert answerer.factors() is None
+    found = answerer.answer(world.segment, world.dictionaries, asked)
+    check(found, brute_force(world, asked))
+    expected = {
+        each.posting: EVERYTHING.of(subject_of(each, nearest_place(CENTERS[1], each)[0])) for each in TAGGED
+    }
+    told, postings = answerer.factors(), world.segment["posting"][answerer.competitors()].tolist()
+    assert told is not None
+    assert told.tolist() == pytest.approx([expected[posting] for posting in postings], rel=1e-9)
+    assert len(set(expected.values())) > 20
+
+
+@pytest.mark.parametrize("name", ANSWERERS)
+def test_far_away_items_keep_a_factor_above_zero(name: str) -> None:
+    world, answerer = world_of(TAGGED), ANSWERERS[name]
+    order = Order(Mode.DRAW, [(2, 1.0)])
+    asked = Query(CENTERS[1], (5000.0,), 60, 100, NOW, order, 60, 11, factors=Factors(distance_half_m=1e-3))
+    found = answerer.answer(world.segment, world.dictionaries, asked)
+    check(found, brute_force(world, asked))
+    told = answerer.factors()
+    assert told is not None
+    assert told.min() == pytest.approx(2.0**-40)

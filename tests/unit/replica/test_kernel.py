@@ -73,6 +73,30 @@ def test_orders_that_are_asked_for_in_turn_do_not_mix(answers: Answerer) -> None
         assert found.postings.tolist() == told[order.weights[0][0]]
 
 
+@pytest.mark.parametrize("mode", [Mode.DRAW, Mode.NEAREST, Mode.NEWEST, Mode.MOST, Mode.EXPLORE])
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {},
+        {"radii_m": (500.0, 2000.0, 9000.0), "enough": 150},  # looks farther, twice
+        {"radii_m": (500.0, 2000.0, 9000.0), "enough": 20},  # looks farther, and comes back to a nearer rung
+        {"most": 40},
+        {"left_out": np.arange(1, 60)},
+        {"radii_m": (1.0,)},
+    ],
+)
+def test_all_that_competed_is_handed_out(answers: Answerer, mode: Mode, changed: dict) -> None:
+    world, order = world_of(scattered(200)), Order(mode, ((2, 1.0),), pool=30)
+    everything = answers.answer(
+        world.segment, world.dictionaries, asked(Order(Mode.NEAREST), limit=10_000, **changed)
+    )
+    found = answers.answer(world.segment, world.dictionaries, asked(order, limit=7, **changed))
+    competed = answers.competitors()
+    assert competed.size == found.eligible == everything.eligible
+    assert set(competed.tolist()) == set(everything.slots.tolist())
+    assert set(found.slots.tolist()) <= set(competed.tolist())
+
+
 def test_the_order_in_which_items_came_is_of_no_matter(answers: Answerer) -> None:
     served = scattered(200)
     first, second = world_of(served), world_of(served[::-1])

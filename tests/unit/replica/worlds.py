@@ -8,6 +8,7 @@ from functools import lru_cache
 import numpy as np
 from hypothesis import strategies as st
 
+from nearcast_bandit.factors import Boost, Factors, Subject
 from nearcast_bandit.scoring import mean_scores, shuffle_order, top_k, weighted_scores
 from nearcast_catalogue.eligibility import Filter, eligible
 from nearcast_catalogue.hours import OpeningInterval, WeeklyHours
@@ -17,6 +18,7 @@ from nearcast_geo.area import Area
 from nearcast_geo.distance import distance_m
 from nearcast_geo.geojson import SMALL_LIMITS, AreaError, read_area
 from nearcast_geo.point import Point, normalise
+from nearcast_ledger.kinds import IMPRESSION
 from nearcast_replica.columns import Spare, build_segment, pack_stats, records_of, unpack_stats
 from nearcast_replica.dictionaries import Dictionaries
 from nearcast_replica.growing import tail_chords
@@ -35,9 +37,13 @@ from nearcast_replica.query import Mode, Order, Query
 from tests.geojsons import polygon
 
 KINDS = (2, 3, 5)
+SCALES = st.sampled_from([0.01, 0.5, 1.7, 100.0])
+TOLD = (*KINDS, IMPRESSION)
+MOST_IMPRESSIONS = 200
 NOW = 1_790_000_000.25
 CATEGORIES = ("", "food", "jobs", "music")
 TAGS = tuple(f"tag {number}" for number in range(80))
+OWNERS = ("", "anna", "bert")
 CENTERS = (
     Point(0.0, 0.0),
     Point(48.85, 2.35),
@@ -71,7 +77,7 @@ def world_of(served: Sequence[ServedItem], seed: int = 0, spare: Spare | None = 
     for tag in TAGS:
         dictionaries.tags.number(tag)
     spare = spare or Spare()
-    segment = build_segment(records_of(served, dictionaries), KINDS, spare)
+    segment = build_segment(records_of(served, dictionaries), TOLD, spare)
     segment["state"][STATE_TAG_POOL] = segment.shape.tag_pool - spare.tags
     segment["state"][STATE_PLACE_POOL] = segment.shape.place_pool - spare.places
     for slot in range(segment.slots):
@@ -83,13 +89,14 @@ def fill_stats(segment: Segment, slot: int, seed: int = 0) -> None:
     """Statistics that go with the posting, not with the slot."""
     generator = np.random.default_rng([seed, int(segment["posting"][slot])])
     a = 10.0 ** generator.uniform(-3, 3, len(KINDS))
-    segment["stats"][:, slot] = pack_stats(a, a * 10.0 ** generator.uniform(-1, 3, len(KINDS)))
+    segment["stats"][: len(KINDS), slot] = pack_stats(a, a * 10.0 ** generator.uniform(-1, 3, len(KINDS)))
+    segment["stats"][TOLD.index(IMPRESSION), slot] = generator.integers(MOST_IMPRESSIONS)
 
 
 def appended(world: World, served: ServedItem) -> None:
     """Put an item into the tail as a writer does, and then let the slot die that it replaces."""
     segment, state = world.segment, world.segment["state"]
-    one = build_segment(records_of([served], world.dictionaries), KINDS)
+    one = build_segment(records_of([served], world.dictionaries), TOLD)
     slot, row, rows = segment.slots, segment.rows, one.rows
     old = slot_of_posting(segment, served.posting)
     for column in COLUMNS:
@@ -181,7 +188,7 @@ def items(center: Point) -> st.SearchStrategy[ServedItem]:
     around_now = st.one_of(st.none(), st.sampled_from([NOW, NOW - 0.25, NOW + 0.5, NOW - 1e5, NOW + 1e5]))
     tags = st.lists(st.sampled_from(TAGS), max_size=4, unique=True)
     return st.builds(
-        lambda where, reach, area, tags, category, starts, expires, hours, market, born: ServedItem(
+        lambda where, reach, area, tags, category, owner, starts, expires, hours, market, born: ServedItem(
             Posting(0),
             1,
             born,
@@ -191,6 +198,7 @@ def items(center: Point) -> st.SearchStrategy[ServedItem]:
                 None if area else reach,
                 tuple(Tag(name) for name in tags),
                 category,
+                owner,
                 starts_at=starts,
                 expires_at=expires,
                 hours=hours,
@@ -203,6 +211,7 @@ def items(center: Point) -> st.SearchStrategy[ServedItem]:
         st.one_of(st.just(""), st.just(""), st.integers(0, 2**32).map(lambda seed: some_area(center, seed))),
         tags,
         st.sampled_from(CATEGORIES),
+        st.sampled_from(OWNERS),
         around_now,
         around_now,
         st.sampled_from(HOURS),
@@ -233,6 +242,7 @@ def named(served: ServedItem, number: int) -> ServedItem:
             item.reach_m,
             item.tags,
             item.category,
+            item.owner,
             starts_at=item.starts_at,
             expires_at=item.expires_at,
             hours=item.hours,
@@ -242,39 +252,61 @@ def named(served: ServedItem, number: int) -> ServedItem:
     )
 
 
-def queries(center: Point) -> st.SearchStrategy[Query]:
-    """Questions from about the centre."""
+def filters(center: Point) -> st.SearchStrategy[Filter]:
+    """What a query, and the surface it comes from, ask for."""
     names = st.frozensets(st.sampled_from((*TAGS[:70], "unheard of")), max_size=2)
-    wanted = st.one_of(
+    some_categories = st.frozensets(st.sampled_from((*CATEGORIES, "unheard of")), max_size=3)
+    surface = st.builds(
+        Filter,
+        tags_any=st.one_of(st.just(frozenset()), st.frozensets(st.sampled_from(TAGS), max_size=40)),
+        tags_none=names,
+        categories=some_categories,
+        categories_none=some_categories,
+    )
+    return st.one_of(
         st.just(Filter()),
         st.builds(
             Filter,
+            also=st.one_of(st.none(), surface),
             tags_any=st.one_of(st.just(frozenset()), st.frozensets(st.sampled_from(TAGS), max_size=40)),
             tags_all=st.one_of(st.just(frozenset()), names),
             tags_none=names,
-            categories=st.frozensets(st.sampled_from((*CATEGORIES, "unheard of")), max_size=3),
+            categories=some_categories,
             market=st.one_of(st.none(), st.integers(0, 3)),
         ),
         st.builds(Filter, region=areas(center)),
     )
-    orders = st.one_of(
+
+
+def orders() -> st.SearchStrategy[Order]:
+    """Every way to order."""
+    return st.one_of(
         st.builds(Order, st.just(Mode.DRAW), weights(), st.sampled_from([0.25, 1.0, 2.0])),
         st.builds(Order, st.sampled_from([Mode.NEAREST, Mode.LISTED, Mode.NEWEST])),
-        st.builds(Order, st.just(Mode.MOST), st.sampled_from([[(3, 1.0)], [(5, 1.0)]])),
+        st.builds(Order, st.just(Mode.MOST), st.sampled_from([[(3, 1.0)], [(5, 1.0)], [(2, 1.0), (5, 4.0)]])),
         st.builds(Order, st.just(Mode.EXPLORE), st.just([(2, 1.0), (3, 4.0)]), pool=st.integers(1, 30)),
     )
+
+
+def queries(center: Point) -> st.SearchStrategy[Query]:
+    """Questions from about the centre."""
     return st.builds(
-        lambda where, radius, factors, enough, most, order, limit, seed, wanted, left: Query(
-            Point(where.latitude, where.longitude),
-            tuple(radius * factor for factor in (1.0, *factors)),
-            enough,
-            most,
-            NOW,
-            order,
-            limit,
-            seed,
-            wanted,
-            np.array([1 + number * 7919 for number in left], np.int64),
+        lambda where, radius, wider, enough, most, order, limit, seed, wanted, left, factors, capped, until: (
+            Query(
+                Point(where.latitude, where.longitude),
+                tuple(radius * factor for factor in (1.0, *wider)),
+                enough,
+                most,
+                NOW,
+                order,
+                limit,
+                seed,
+                wanted,
+                np.array([1 + number * 7919 for number in left], np.int64),
+                factors,
+                np.array(sorted(1 + number * 7919 for number in capped), np.int64),
+                until,
+            )
         ),
         st.one_of(
             st.just(Place(center.lat, center.lon)),
@@ -284,11 +316,30 @@ def queries(center: Point) -> st.SearchStrategy[Query]:
         st.sampled_from([(), (2.0,), (2.0, 4.0, 10.0)]),
         st.integers(1, 12),
         st.sampled_from([1, 3, 8, 100]),
-        orders,
+        orders(),
         st.integers(1, 40),
         st.integers(0, 2**64 - 1),
-        wanted,
+        filters(center),
         st.lists(st.integers(0, 45), max_size=8),
+        st.one_of(st.none(), factors_of_surfaces()),
+        st.one_of(st.just(frozenset()), st.frozensets(st.integers(0, 45), max_size=20)),
+        st.one_of(st.just(0), st.integers(0, MOST_IMPRESSIONS + 1)),
+    )
+
+
+def factors_of_surfaces() -> st.SearchStrategy[Factors]:
+    """Boosts of what there is and of what nobody has, by distance, and of what was seen."""
+    boosts = st.one_of(
+        st.builds(Boost, st.just("category"), st.sampled_from(("food", "jobs", "unheard of")), SCALES),
+        st.builds(Boost, st.just("tag"), st.sampled_from((*TAGS, "unheard of")), SCALES),
+        st.builds(Boost, st.just("owner"), st.sampled_from((*OWNERS[1:], "unheard of")), SCALES),
+    )
+    return st.builds(
+        Factors,
+        st.lists(boosts, max_size=12, unique_by=lambda boost: (boost.rule, boost.name)).map(tuple),
+        st.sampled_from([0.0, 10.0, 3000.0]),
+        st.sampled_from([0.25, 0.5]),
+        st.frozensets(st.integers(0, 45).map(lambda number: 1 + number * 7919), max_size=12),
     )
 
 
@@ -308,13 +359,14 @@ class Plain:
     radius_used_m: float
     truncated: bool
     exhausted: bool
+    newcomers: int
 
 
 def brute_force(world: World, query: Query) -> Plain:
     """The rules, written down as plainly as they are said."""
     measured = [(*nearest_place(query.center, each), each) for each in world.served]
     may = eligible(query.wanted, query.now)
-    left_out = set(query.left_out.tolist())
+    left_out = {*query.left_out.tolist(), *query.capped.tolist()}
     for rung, radius_m in enumerate(query.radii_m):
         near = [
             (away, place, each)
@@ -331,7 +383,7 @@ def brute_force(world: World, query: Query) -> Plain:
         exhausted = truncated or rung == len(query.radii_m) - 1
         if len(hits) >= query.enough or exhausted:
             break
-    order, scores = _ordered(world, query, hits)
+    order, scores, newcomers = _ordered(world, query, hits)
     best = [hits[index] for index in order]
     return Plain(
         [each.posting for _, _, each in best],
@@ -342,6 +394,7 @@ def brute_force(world: World, query: Query) -> Plain:
         radius_m,
         truncated,
         exhausted,
+        newcomers,
     )
 
 
@@ -361,23 +414,45 @@ def nearest_place(center: Point, served: ServedItem) -> tuple[float, int]:
 
 def _ordered(
     world: World, query: Query, hits: list[tuple[float, int, ServedItem]]
-) -> tuple[list[int], list[float]]:
+) -> tuple[list[int], list[float], int]:
     postings = np.array([each.posting for _, _, each in hits], np.int64)
     mode = query.order.mode
     if mode is Mode.LISTED:
-        return list(range(min(query.limit, len(hits)))), [-away for away, _, _ in hits]
+        return list(range(min(query.limit, len(hits)))), [-away for away, _, _ in hits], 0
     if mode is Mode.NEAREST:
         scores = np.array([-away for away, _, _ in hits])
     elif mode is Mode.NEWEST:
         scores = np.array([each.born_at for _, _, each in hits])
     else:
         scores = _believed(world, query, postings)
+        if query.factors is not None:
+            scores = scores * [query.factors.of(subject_of(each, away)) for away, _, each in hits]
     if mode is Mode.EXPLORE:
         pool = top_k(scores, postings, query.order.pool)
         chosen = pool[shuffle_order(query.seed, postings[pool])][: query.limit]
+    elif query.new_until:
+        is_new = np.array([impressions(world, each) < query.new_until for each in postings.tolist()], bool)
+        fresh, known = np.flatnonzero(is_new), np.flatnonzero(~is_new)
+        fresh = fresh[top_k(scores[fresh], postings[fresh], query.limit)]
+        known = known[top_k(scores[known], postings[known], query.limit)]
+        return [*fresh.tolist(), *known.tolist()], scores.tolist(), fresh.size
     else:
         chosen = top_k(scores, postings, query.limit)
-    return chosen.tolist(), scores.tolist()
+    return chosen.tolist(), scores.tolist(), 0
+
+
+def impressions(world: World, posting: int) -> int:
+    """How often the item was shown."""
+    slot = slot_of_posting(world.segment, posting)
+    assert slot is not None
+    return int(world.segment["stats"][TOLD.index(IMPRESSION), slot])
+
+
+def subject_of(served: ServedItem, away_m: float) -> Subject:
+    """What of an item factors go by."""
+    item = served.item
+    tags = frozenset(tag.name for tag in item.tags)
+    return Subject(served.posting, item.category, tags, item.owner, away_m)
 
 
 def _believed(world: World, query: Query, postings):
