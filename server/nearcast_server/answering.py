@@ -9,14 +9,22 @@ import numpy as np
 from msgspec import structs
 
 from nearcast_bandit.posterior import posterior
+from nearcast_config.orders.ways import way_of
 from nearcast_geo.area import Area
 from nearcast_geo.widening import widen
+from nearcast_ledger.kinds import IMPRESSION
+from nearcast_replica.answering import Answerer
 from nearcast_replica.columns import unpack_stats
+from nearcast_replica.layout import Segment
 from nearcast_replica.lookup import postings_of_ids
 from nearcast_replica.query import Found, Integers, Mode, Order, Query
 from nearcast_replica.reading import Pinned
+from nearcast_server.arrangedrows import ArrangedRows
+from nearcast_server.capturing import Capture
 from nearcast_server.evidence import Beliefs, Evidence
 from nearcast_server.finding import ByFeed, Finding, Listed, Ranking, Search, Shown, Shuffled
+from nearcast_server.owners import Owners
+from nearcast_server.priors import Priors
 from nearcast_server.replicas import Replicas
 from nearcast_store.policies.protocol import Revision
 
@@ -25,7 +33,7 @@ _MOST_RUNGS = 16
 _MOST_ORDERS = 1000
 _LISTED = Order(Mode.LISTED)
 _NONE = np.empty(0, np.int64)
-_Key = tuple[int, str, int]
+_Key = tuple[int, int, str, int, bool]
 
 
 class Rows(Sequence[Shown]):
@@ -66,7 +74,9 @@ class ReplicaFinder:
 
     def __init__(self, replicas: Replicas) -> None:
         self._replicas = replicas
-        self._orders: dict[_Key, tuple[Revision, Order]] = {}
+        self._orders: dict[_Key, tuple[Revision, Priors, Order]] = {}
+        self._barred: dict[tuple[int, frozenset[str]], tuple[Segment, int, frozenset[int]]] = {}
+        self._owners = Owners()
 
     def find(self, search: Search) -> Finding | None:
         """None for what no replica can be asked, or this one cannot yet."""
@@ -75,6 +85,9 @@ class ReplicaFinder:
             return None
         order = self._order(search)
         if not {kind for kind, _ in order.weights}.issubset(pinned.segment.shape.kinds):
+            return None
+        new_until = 0 if search.plan is None else search.plan.new_until
+        if new_until and IMPRESSION not in pinned.segment.shape.kinds:
             return None
         radii_m = _rungs(search)
         if len(radii_m) > _MOST_RUNGS:
@@ -91,10 +104,23 @@ class ReplicaFinder:
             search.reach.most if is_deep else search.limit,
             0 if isinstance(ranking, Listed) else ranking.seed,
             search.wanted,
-            _left_out(search, pinned),
+            self._left_out(search, pinned),
+            search.factors,
+            search.capped,
+            new_until,
         )
-        found = answerer.answer(pinned.segment, pinned.dictionaries, query)
-        return _finding(search, pinned, found)
+        if isinstance(ranking, Listed) or not (search.captured or search.plan):
+            return _finding(search, pinned, answerer.answer(pinned.segment, pinned.dictionaries, query))
+        capture = Capture(answerer, pinned.segment, pinned.dictionaries, search.view.evidence.numbers)
+        ask = capture.take if search.captured else capture.skip
+        if search.plan is None:
+            (found, pool), arrangement = ask(query), None
+        else:
+            rows = ArrangedRows(pinned, answerer, self._owners, search.plan, query, ask)
+            found, pool, arrangement = rows.page()
+        paused = _paused(answerer, pinned, query, found) if search.captured else 0
+        finding = _finding(search, pinned, found)
+        return structs.replace(finding, pool=pool, arrangement=arrangement, capped=paused)
 
     def _order(self, search: Search) -> Order:
         """The same object for the same question, which need not be packed again."""
@@ -102,15 +128,37 @@ class ReplicaFinder:
         if isinstance(ranking, Listed):
             return _LISTED
         feed, pool = (ranking.feed, 0) if isinstance(ranking, ByFeed) else ("", ranking.pool)
-        key, revision = (search.view.tenant_id, feed, pool), search.view.revision
+        by_mean = isinstance(ranking, ByFeed) and ranking.by_mean
+        revision, priors = search.view.revision, search.view.evidence.priors
+        key = (revision.tenant_id, revision.number, feed, pool, by_mean)
         known = self._orders.get(key)
-        if known is not None and known[0] is revision:
-            return known[1]
+        if known is not None and known[0] is revision and known[1] is priors:
+            return known[2]
         if len(self._orders) >= _MOST_ORDERS:
             self._orders.clear()
         order = order_of(ranking, revision, search.view.evidence)
-        self._orders[key] = (revision, order)
+        self._orders[key] = (revision, priors, order)
         return order
+
+    def _left_out(self, search: Search, pinned: Pinned) -> Integers:
+        left_out, also = search.left_out, search.wanted.also
+        if search.wanted.exclude_item_ids:
+            left_out = left_out.union(postings_of_ids(pinned.segment, search.wanted.exclude_item_ids))
+        if also is not None and also.exclude_item_ids:
+            left_out = left_out.union(self._barred_by(search.view.tenant_id, also.exclude_item_ids, pinned))
+        return np.fromiter(left_out, np.int64, len(left_out)) if left_out else _NONE
+
+    def _barred_by(self, tenant_id: int, item_ids: frozenset[str], pinned: Pinned) -> frozenset[int]:
+        """A surface bars the same items every time: they are looked up again when something was added."""
+        key, segment, slots = (tenant_id, item_ids), pinned.segment, pinned.segment.slots
+        known = self._barred.get(key)
+        if known is not None and known[0] is segment and known[1] == slots:
+            return known[2]
+        if len(self._barred) >= _MOST_ORDERS:
+            self._barred.clear()
+        postings = frozenset(postings_of_ids(segment, item_ids))
+        self._barred[key] = (segment, slots, postings)
+        return postings
 
 
 def order_of(ranking: Ranking, revision: Revision, evidence: Evidence) -> Order:
@@ -122,19 +170,16 @@ def order_of(ranking: Ranking, revision: Revision, evidence: Evidence) -> Order:
         return Order(Mode.EXPLORE, weights, pool=ranking.pool, priors=priors)
     if isinstance(ranking, Listed):
         return _LISTED
-    feed = policy.feeds[ranking.feed]
-    if feed.order == "most":
-        weights = ((evidence.numbers[evidence.kinds.index(feed.kind)], 1.0),)
-    elif feed.order != "draw":
-        weights = ()
-    return Order(_MODES[feed.order], weights, policy.exploration.sharpness, priors=priors)
+    way = way_of(policy, ranking.feed, by_mean=ranking.by_mean)
+    counted = tuple((revision.kinds[kind], weight) for kind, weight in way.weights)
+    return Order(_MODES[way.by], counted, policy.exploration.sharpness, priors=priors)
 
 
 def _priors(evidence: Evidence) -> Mapping[int, tuple[float, float]]:
     """What is believed of an item that nothing was told of."""
     none = np.zeros(1)
     found = {}
-    for number, prior in zip(evidence.numbers, evidence.priors, strict=True):
+    for number, prior in zip(evidence.numbers, evidence.priors.otherwise, strict=True):
         a, b = posterior(prior, none, none)
         found[number] = (float(a[0]), float(b[0]))
     return found
@@ -146,11 +191,14 @@ def _rungs(search: Search) -> list[float]:
     return [radius_m for radius_m in ladder if radius_m >= reach.from_m] or [reach.from_m]
 
 
-def _left_out(search: Search, pinned: Pinned) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    left_out, item_ids = search.left_out, search.wanted.exclude_item_ids
-    if item_ids:
-        left_out = left_out.union(postings_of_ids(pinned.segment, item_ids))
-    return np.fromiter(left_out, np.int64, len(left_out)) if left_out else _NONE
+def _paused(answerer: Answerer, pinned: Pinned, query: Query, found: Found) -> int:
+    """How many there would be beside what was found, if nothing paused."""
+    if not query.capped.size:
+        return 0
+    asked = structs.replace(
+        query, radii_m=(found.radius_used_m,), enough=1, order=_LISTED, limit=1, capped=_NONE
+    )
+    return max(answerer.answer(pinned.segment, pinned.dictionaries, asked).eligible - found.eligible, 0)
 
 
 def _finding(search: Search, pinned: Pinned, found: Found) -> Finding:
@@ -180,7 +228,8 @@ def _page(ranking: Listed, limit: int, pinned: Pinned, found: Found) -> tuple[in
 
 def _beliefs(evidence: Evidence, pinned: Pinned, postings: list[int], slots: Integers) -> Beliefs:
     """As the replica was told them, which is what the items were scored by."""
-    beliefs, priors = evidence.beliefs(postings), _priors(evidence)
+    beliefs = evidence.beliefs(postings, zip(pinned.markets(slots), pinned.categories(slots), strict=True))
+    priors = _priors(evidence)
     a, b = beliefs.a.copy(), beliefs.b.copy()
     kinds, stats = pinned.segment.shape.kinds, pinned.segment["stats"]
     for row, number in enumerate(beliefs.numbers):

@@ -17,32 +17,43 @@ from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
 from grpc_reflection.v1alpha import reflection
 from prometheus_client import CollectorRegistry
 
+from nearcast_bandit.build import build
 from nearcast_config.policy import Policy
 from nearcast_config.process import Gateway, ProcessConfig
 from nearcast_ledger.event import Durability
 from nearcast_ledger.requestid import RequestIds
 from nearcast_server.admission import spans_of
+from nearcast_server.appraising import Appraiser
 from nearcast_server.bordering import MarketKeeper
 from nearcast_server.callers import KeyCallers
 from nearcast_server.candidates import Candidates, candidates
 from nearcast_server.cataloguing import Cataloguer
+from nearcast_server.comparing import Comparer
 from nearcast_server.deciding import Decider
+from nearcast_server.decisionlog import DecisionLog
+from nearcast_server.experimenting import Experimenter
 from nearcast_server.finding import Finder
+from nearcast_server.following import Regional
 from nearcast_server.gate import Gate
 from nearcast_server.gauging import Gauge
+from nearcast_server.governing import Governor
 from nearcast_server.health import Health, Needs, Probe
 from nearcast_server.listing import Lister
-from nearcast_server.listpages import MARKETS, ListPages
+from nearcast_server.listpages import MARKETS, POLICIES, ListPages
 from nearcast_server.noticeboard import Noticeboard
 from nearcast_server.recalling import Recall
 from nearcast_server.recollection import NotingLog, Recollection
 from nearcast_server.recommending import Recommender
 from nearcast_server.recording import Recorder
 from nearcast_server.refreshing import Refresher
+from nearcast_server.rehearsing import Rehearsal
 from nearcast_server.reporting import Reporter
+from nearcast_server.retelling import Teller
+from nearcast_server.rpc.admin import AdminService
 from nearcast_server.rpc.catalog import CatalogService
 from nearcast_server.rpc.endpoint import Deadlines, Endpoint, InFlight, Method
 from nearcast_server.rpc.event import EventService
+from nearcast_server.rpc.experiments import ExperimentRequests
 from nearcast_server.rpc.items import DISPLAY_FORMAT
 from nearcast_server.rpc.machineslates import MachineSlates
 from nearcast_server.rpc.recommend import RecommendService
@@ -55,7 +66,12 @@ from nearcast_server.watching import StatsWatch
 from nearcast_store.catalog.postgres import PostgresCatalogStore
 from nearcast_store.connection import RedisConnection, RedisDownError, RedisReplyError
 from nearcast_store.counting.postgres import PostgresCountStore
+from nearcast_store.counting.traffic import PostgresTraffic
+from nearcast_store.curves.postgres import PostgresCurveStore
+from nearcast_store.decisions.postgres import PostgresDecisionStore
+from nearcast_store.decisions.stream import RedisDecisionStream
 from nearcast_store.errors import StoreError
+from nearcast_store.experiments.postgres import PostgresExperimentStore
 from nearcast_store.log.durability import append_timeout_s
 from nearcast_store.log.pressure import RedisLogPressure
 from nearcast_store.log.redis import RedisEventLog
@@ -64,9 +80,11 @@ from nearcast_store.policies.postgres import PostgresPolicyStore
 from nearcast_store.postgres import Pool, open_pool
 from nearcast_store.preflight.finding import Store
 from nearcast_store.preflight.inspection import Preflight, inspections
+from nearcast_store.priors.postgres import PostgresPriorStore
 from nearcast_store.seen.redis import RedisSeenStore
 from nearcast_store.served.postgres import PostgresServedStore
 from nearcast_store.tenants.postgres import PostgresTenantStore
+from nearcast_telemetry.budgetmetrics import SERVER_CAPPED_ITEMS
 from nearcast_telemetry.endpoint import Endpoint as HttpEndpoint
 from nearcast_telemetry.link import WorkerLink
 from nearcast_telemetry.logs import logger
@@ -100,6 +118,7 @@ class Stores:
     policies: PostgresPolicyStore
     tenants: PostgresTenantStore
     markets: PostgresMarketStore
+    experiments: PostgresExperimentStore
 
     async def renew(self, store: Store) -> None:
         """Connections that were made while a role was unsafe stay so until they are replaced."""
@@ -109,12 +128,21 @@ class Stores:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What the gateway knows of its tenants, who is told of it, and who finds and writes their items."""
+    """What the gateway knows of its tenants, who is told of it, and who finds and writes their items.
+
+    `decisions` is told what was decided, `rehearsal` decides some of it again.
+    """
 
     tenancies: Tenancies
     board: Noticeboard
     finder: Finder
     machine: MachineSlates
+    decisions: DecisionLog
+    rehearsal: Rehearsal
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """What goes on beside the requests."""
+        await asyncio.gather(self.decisions.run(stop), self.rehearsal.run(stop))
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,9 +193,8 @@ async def run_gateway(
         sources = candidates(config, stores.index, tenancies, DISPLAY_FORMAT, metrics, machine.open)
         health_watch = Health(servicer, _probes(stores, refresher, preflight, sources), _needs())
         gate, gauge = _admission(config, stores, tenancies, metrics)
-        served = ServedTally(PostgresServedStore(stores.pool), metrics)
-        stack.push_async_callback(served.write_last)
-        known = Known(tenancies, board, sources.finder, machine)
+        served = _served_tally(stores, metrics, stack)
+        known = _known(stores, tenancies, board, sources, machine, metrics, stack)
         services = _services(config, stores, known, metrics, gate, served)
         wrap = _wrapper(config.gateway, callers, in_flight, draining, metrics)
         server, port = await _server(config.gateway, services, wrap, servicer, shared=link is not None)
@@ -196,6 +223,7 @@ async def run_gateway(
             tasks.create_task(preflight.run(config.preflight.interval_s, stop))
             tasks.create_task(gauge.run(config.admission.interval_s, stop))
             tasks.create_task(served.run(config.gateway.served_interval_s, stop))
+            tasks.create_task(known.run(stop))
             tasks.create_task(_drain_after(stop, config.gateway, server, health_watch, draining, in_flight))
     log.info("gateway.stopped")
 
@@ -232,12 +260,52 @@ async def _open_stores(config: ProcessConfig, stack: AsyncExitStack, first_polic
         PostgresPolicyStore(pool, first=first_policy),
         PostgresTenantStore(pool),
         markets,
+        PostgresExperimentStore(pool),
     )
+
+
+def _served_tally(stores: Stores, metrics: Metrics, stack: AsyncExitStack) -> ServedTally:
+    served = ServedTally(PostgresServedStore(stores.pool), metrics)
+    stack.push_async_callback(served.write_last)
+    return served
+
+
+def _decision_log(stores: Stores, metrics: Metrics, stack: AsyncExitStack) -> DecisionLog:
+    decisions = DecisionLog(RedisDecisionStream(stores.log), build(), metrics)
+    stack.push_async_callback(decisions.send_last)
+    return decisions
+
+
+def _known(
+    stores: Stores,
+    tenancies: Tenancies,
+    board: Noticeboard,
+    sources: Candidates,
+    machine: MachineSlates,
+    metrics: Metrics,
+    stack: AsyncExitStack,
+) -> Known:
+    decisions = _decision_log(stores, metrics, stack)
+    rehearsal = Rehearsal(sources.stage, stores.experiments, metrics)
+    stack.push_async_callback(rehearsal.write_last)
+    return Known(tenancies, board, sources.finder, machine, decisions, rehearsal)
 
 
 def _refresher(stores: Stores, tenancies: Tenancies, board: Noticeboard) -> Refresher:
     return Refresher(
-        tenancies, stores.tenants, stores.policies, stores.counts, board, time.time, stores.markets
+        tenancies,
+        stores.tenants,
+        stores.policies,
+        stores.counts,
+        board,
+        time.time,
+        Regional(
+            stores.markets,
+            PostgresPriorStore(stores.pool),
+            stores.catalog,
+            PostgresCurveStore(stores.pool),
+            stores.experiments,
+        ),
     )
 
 
@@ -280,6 +348,8 @@ def _services(
     request_ids = RequestIds(lambda: time.time_ns() // 1_000_000, secrets.token_bytes)
     gateway_id = f"{socket.gethostname()}-{os.getpid()}"
     durability = Durability[config.log.durability.upper()]
+    governor = Governor(stores.policies, stores.markets, PostgresTraffic(stores.pool))
+    experimenter = Experimenter(governor, stores.policies, stores.experiments, clock)
     return Services(
         CatalogService(
             Cataloguer(stores.catalog, clock),
@@ -294,11 +364,14 @@ def _services(
                 clock,
                 Decider(request_ids, secrets.token_bytes),
                 Recall(recollection),
+                known.decisions,
+                known.rehearsal,
             ),
             Lister(finder, tenancies, clock),
             clock,
             metrics,
             served,
+            Appraiser(stores.catalog),
             known.machine,
         ),
         EventService(
@@ -308,7 +381,14 @@ def _services(
             config.gateway.stream_window,
         ),
         StatsService(reporter, watch, config.gateway.watch_heartbeat_s),
+        AdminService(governor, ListPages(tenancies, POLICIES), _teller(config, stores)),
+        ExperimentRequests(experimenter, Comparer(governor, experimenter, stores.experiments, clock)),
     )
+
+
+def _teller(config: ProcessConfig, stores: Stores) -> Teller:
+    decisions, keep_days = PostgresDecisionStore(stores.pool), config.keeper.decision_keep_days
+    return Teller(decisions, stores.catalog, stores.policies, keep_days, time.time)
 
 
 def _wrapper(
@@ -438,6 +518,7 @@ def _needs() -> tuple[Needs, ...]:
         Needs("nearcast.v1.RecommendService", ("candidates", "tenants")),
         Needs("nearcast.v1.EventService", ("log", "tenants")),
         Needs("nearcast.v1.StatsService", ("postgres", "tenants")),
+        Needs("nearcast.v1.AdminService", ("postgres", "tenants")),
     )
 
 
@@ -497,5 +578,8 @@ def _measured(
     metrics.set(SERVER_STATS_AGE_SECONDS, max(ages, default=0.0))
     for severity, count in preflight.severities().items():
         metrics.set(SERVER_PREFLIGHT_FINDINGS, count, severity.value)
+    capped = [(view.capped.by_item, len(view.capped)) for view in tenancies.known()]
+    metrics.set(SERVER_CAPPED_ITEMS, sum(alone for alone, _ in capped), "item")
+    metrics.set(SERVER_CAPPED_ITEMS, sum(every - alone for alone, every in capped), "owner")
     sources.measure(metrics)
     return registry

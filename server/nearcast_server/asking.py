@@ -40,3 +40,4 @@ class RecommendQuery(Struct, frozen=True):
     explain: bool
     canonical: bytes
     exclude_seen: bool | None = None
+    segment: str = ""

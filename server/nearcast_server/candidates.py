@@ -13,6 +13,7 @@ from nearcast_replica.control import Declined
 from nearcast_server.answering import ReplicaFinder
 from nearcast_server.finding import Finder
 from nearcast_server.placement import files_of
+from nearcast_server.rehearsing import Stage
 from nearcast_server.replicas import Replicas
 from nearcast_server.searching import IndexFinder
 from nearcast_server.shadowing import Comparison, Shadow
@@ -43,9 +44,13 @@ _DECLINED = {
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """Who finds them, and what has to run beside it; without a replica nothing has."""
+    """Who finds them, and what has to run beside it; without a replica nothing has.
+
+    `stage` finds what policies that are not in force would show.
+    """
 
     finder: Finder
+    stage: Stage
     tenancies: Tenancies
     replicas: Replicas | None = None
     shadow: Shadow | None = None
@@ -121,10 +126,10 @@ def candidates(
     index = RedisGeoIndex(connection, note_orphans=lambda count: metrics.add(SERVER_INDEX_ORPHANS, count))
     plain, mode = IndexFinder(index), config.gateway.candidates
     if mode == "redis":
-        return Candidates(plain, tenancies)
+        return Candidates(plain, Stage(plain), tenancies)
     replicas = Replicas(files_of(config), build, tenancies, make_answerer, time.time)
     quick = ReplicaFinder(replicas)
     comparison = Comparison(quick, plain, HeldVersions(replicas, index))
     shadow = Shadow(config.replica.shadow_share, comparison, random.random, time.time, metrics)
     source = Source(mode, config.replica.max_lag_s, quick, replicas, plain, shadow, metrics)
-    return Candidates(source, tenancies, replicas, shadow)
+    return Candidates(source, Stage(plain, quick), tenancies, replicas, shadow)

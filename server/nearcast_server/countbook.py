@@ -16,19 +16,21 @@ from nearcast_store.counting.counted import CountColumns
 _HALF = 32
 _LOW = 2**_HALF - 1
 _SMALL = 2**15
+_MARKET = 17
 _SPARE_SHARE = 8
 _NONE = np.empty(0, np.int64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Lines:
-    """Counts of one hour by row, kind and position: what they are, or what they have grown by.
+    """Counts of one hour by row, market, kind and position: what they are, or what they have grown by.
 
     `places` says where they stand in the columns they were learned from.
     """
 
     bucket: int
     rows: Integers
+    markets: Integers
     kinds: Integers
     positions: Integers
     counts: Integers
@@ -40,6 +42,8 @@ class Countbook:
 
     def __init__(self) -> None:
         self.rows: dict[int, int] = {}
+        # By row; there is no row 0.
+        self.postings: list[int] = [0]
         self._sides, self._codes = _Codes(), _Codes()
         self._hours: dict[int, _Hour] = {}
 
@@ -55,6 +59,16 @@ class Countbook:
         """All counts."""
         for bucket, hour in self._hours.items():
             yield self._lines(bucket, *hour.all(), _NONE)
+
+    @property
+    def buckets(self) -> list[int]:
+        """The hours of which there is something."""
+        return list(self._hours)
+
+    def hour(self, bucket: int) -> Lines:
+        """All counts of one hour."""
+        hour = self._hours.get(bucket)
+        return self._lines(bucket, *((_NONE, _NONE) if hour is None else hour.all()), _NONE)
 
     def take(self, columns: CountColumns) -> Iterator[Lines]:
         """Put absolute counts in the place of what was known, hour by hour; what they have changed by."""
@@ -81,19 +95,26 @@ class Countbook:
 
     def _lines(self, bucket: int, keys: Integers, counts: Integers, places: Integers) -> Lines:
         codes = self._codes.values[keys & _LOW]
+        markets = self._sides.values[codes >> _HALF] >> _MARKET
         kinds, positions = (codes >> 16 & 0xFFFF) - _SMALL, (codes & 0xFFFF) - _SMALL
-        return Lines(bucket, keys >> _HALF, kinds, positions, counts, places)
+        return Lines(bucket, keys >> _HALF, markets, kinds, positions, counts, places)
 
     def _rows_of(self, postings: Integers) -> Integers:
         wanted = postings.tolist()
         found = np.fromiter(map(self.rows.get, wanted, repeat(0)), np.int64, len(wanted))
         missing = np.flatnonzero(found == 0)
         for place in missing.tolist():
-            found[place] = self.rows.setdefault(wanted[place], len(self.rows) + 1)
+            found[place] = self._row_of(wanted[place])
         return found
 
+    def _row_of(self, posting: int) -> int:
+        row = self.rows.setdefault(posting, len(self.postings))
+        if row == len(self.postings):
+            self.postings.append(posting)
+        return row
+
     def _codes_of(self, columns: CountColumns) -> Integers:
-        sides = columns.markets << 17 | (columns.feeds + _SMALL) << 1 | columns.explores
+        sides = columns.markets << _MARKET | (columns.feeds + _SMALL) << 1 | columns.explores
         code = (columns.kinds + _SMALL) << 16 | columns.position_buckets + _SMALL
         return self._codes.of(self._sides.of(sides) << _HALF | code)
 

@@ -51,6 +51,10 @@ class NotFoundError(RequestError):
     """There is no such thing for this tenant."""
 
 
+class ChangedError(RequestError):
+    """Somebody else changed it meanwhile; look again and decide anew."""
+
+
 class UnsupportedError(RequestError):
     """The caller speaks a version that this server does not."""
 

@@ -2,22 +2,44 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 
+from nearcast_config.caps import Caps
+from nearcast_server.capping import NOTHING_CAPPED, Capped, Capper, Owners
+from nearcast_server.contending import Contenders
 from nearcast_server.evidence import Learner
 from nearcast_server.noticeboard import Notice
 from nearcast_server.orders import Order, orders_of
+from nearcast_server.surfaces import Surface, surfaces_of
 from nearcast_server.tenancy import Tokens, View
+from nearcast_store.counting.exposing import exposing
 from nearcast_store.counting.protocol import CountRow, CountStore
+from nearcast_store.curves.protocol import CurveFit, CurveStore
 from nearcast_store.errors import SchemaError
+from nearcast_store.experiments.protocol import RunningExperiments
 from nearcast_store.markets.atlas import NO_MARKETS, Atlas
 from nearcast_store.markets.protocol import MarketStore
 from nearcast_store.policies.protocol import Epoch, PolicyStore, Revision
+from nearcast_store.priors.protocol import PriorStore
 from nearcast_store.tenants.protocol import Beat
 from nearcast_telemetry.logs import logger
 
 EPOCHS_KEPT_S = 86_400.0
 KEYS_READ_EVERY_S = 5.0
 log = logger("gateway")
+
+
+@dataclass(frozen=True, slots=True)
+class Regional:
+    """What differs from place to place, was fitted, or is tried; a simulation may have none of it."""
+
+    markets: MarketStore | None = None
+    priors: PriorStore | None = None
+    owners: Owners | None = None
+    curves: CurveStore | None = None
+    experiments: RunningExperiments | None = None
+    # Whether views must say in which market people are; if not, markets are read when policies name some.
+    places_people: bool = True
 
 
 class Following:
@@ -29,14 +51,16 @@ class Following:
         policies: PolicyStore,
         counts: CountStore,
         clock: Callable[[], float],
-        markets: MarketStore | None = None,
+        regional: Regional | None = None,
     ) -> None:
         self._tenant_id = tenant_id
-        self._markets = markets
+        self._regional = regional or Regional()
         self._policies = policies
         self._counts = counts
         self._clock = clock
         self._learner = Learner()
+        self._capper = Capper(tenant_id, self._regional.owners)
+        self._contenders = Contenders(tenant_id, policies, self._regional.experiments)
         self._horizon: int | None = None
         self._next_horizon = 0
         self._after: CountRow | None = None
@@ -46,19 +70,24 @@ class Following:
         self._keys_read_at = 0.0
         self._revision: Revision | None = None
         self._unreadable = ""
+        self._learned_by = (0, 0, 0)
         self._orders: dict[str, Order] = {}
+        self._surfaces: dict[str, Surface] = {}
         self._epochs: dict[int, Epoch] = {}
         self._latest_epoch: Epoch | None = None
 
     async def view(self, beat: Beat | None) -> View:
         """The tenant as it is now."""
         revision = await self._follow_policy()
+        await self._contenders.follow(revision)
         tokens = await self._follow_keys()
         await self._follow_epochs()
-        atlas = await self._follow_markets()
+        atlas = await self._follow_markets(revision)
+        self._learn_under(revision, await self._follow_curve(revision), atlas)
+        await self._follow_priors()
         read_at = self._clock()
         await self._follow_counts()
-        return View(
+        view = View(
             tenant_id=self._tenant_id,
             revision=revision,
             orders=self._orders,
@@ -70,7 +99,10 @@ class Following:
             beat=beat,
             store_answers=True,
             atlas=atlas,
+            surfaces=self._surfaces,
+            capped=await self._follow_caps(revision.policy.caps),
         )
+        return self._contenders.around(view)
 
     def notice(self, view: View) -> Notice:
         """What changed since the last notice, for those who watch."""
@@ -89,10 +121,27 @@ class Following:
                 self._unreadable = str(error)
             return self._revision
         if self._revision is None or self._revision.number != revision.number:
-            self._learner.follow(revision, self._clock())
-            self._orders = orders_of(revision.policy.feeds, revision.policy.exploration.sharpness)
+            self._orders = orders_of(revision.policy)
+            self._surfaces = surfaces_of(revision.policy.scenarios)
             self._revision = revision
         return revision
+
+    def _learn_under(self, revision: Revision, curve: CurveFit | None, atlas: Atlas) -> None:
+        """All that evidence is derived by changes together; most times nothing has."""
+        by = (revision.number, curve.number if curve else 0, atlas.revision if revision.policy.markets else 0)
+        if by == self._learned_by:
+            return
+        policy = revision.policy
+        kept = exposing(policy, curve.shares if curve else None, atlas.numbers)
+        self._learner.follow(revision, self._clock(), kept, atlas.numbers)
+        self._learned_by = by
+
+    async def _follow_curve(self, revision: Revision) -> CurveFit | None:
+        """Only where the policy asks for it."""
+        curves = self._regional.curves
+        if curves is None or revision.policy.exposure.position_curve != "fitted":
+            return None
+        return await curves.latest(self._tenant_id)
 
     async def _follow_keys(self) -> Tokens:
         now = self._clock()
@@ -116,8 +165,20 @@ class Following:
             if number != newest and now - epoch.published_at > EPOCHS_KEPT_S:
                 del self._epochs[number]
 
-    async def _follow_markets(self) -> Atlas:
-        return NO_MARKETS if self._markets is None else await self._markets.atlas(self._tenant_id)
+    async def _follow_markets(self, revision: Revision) -> Atlas:
+        markets = self._regional.markets
+        if markets is None or not (self._regional.places_people or revision.policy.markets):
+            return NO_MARKETS
+        return await markets.atlas(self._tenant_id)
+
+    async def _follow_priors(self) -> None:
+        if self._regional.priors is not None:
+            self._learner.assume(await self._regional.priors.latest(self._tenant_id))
+
+    async def _follow_caps(self, caps: Caps) -> Capped:
+        if not caps.are_set:
+            return NOTHING_CAPPED
+        return await self._capper.capped(caps, self._learner.last_hours().lately(self._clock()))
 
     async def _follow_counts(self) -> None:
         """All of them the first time, in parts that leave the loop to others in between."""

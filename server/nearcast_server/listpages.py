@@ -4,12 +4,12 @@ from nearcast_ledger.sealing import Seal, TokenInvalidError
 from nearcast_server.errors import InvalidRequestError
 from nearcast_server.tenancy import Tenancies
 
-ITEMS, MARKETS = b"list", b"markets"
+ITEMS, MARKETS, POLICIES = b"list", b"markets", b"policies"
 _MOST_CHARS = 512
 
 
 class ListPages:
-    """Closes and opens the page tokens of ListItems, or those of ListMarkets."""
+    """Closes and opens the page tokens of ListItems, or those of ListMarkets or ListPolicyRevisions."""
 
     def __init__(self, tenancies: Tenancies, purpose: bytes = ITEMS) -> None:
         self._tenancies = tenancies

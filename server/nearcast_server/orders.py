@@ -1,15 +1,16 @@
 """The ways to order items. A feed is anything that scores candidates: a model is one more."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
 from nearcast_bandit.arrays import Floats, Integers
-from nearcast_bandit.posterior import posterior_mean
-from nearcast_bandit.scoring import weighted_scores
-from nearcast_config.policy import Feed
+from nearcast_bandit.scoring import mean_scores, weighted_scores
+from nearcast_config.orders.way import Way
+from nearcast_config.orders.ways import way_of
+from nearcast_config.policy import Policy
 from nearcast_server.evidence import Beliefs
 from nearcast_store.index.protocol import Hit
 
@@ -53,51 +54,57 @@ class Newest:
 
 
 @dataclass(frozen=True, slots=True)
-class Most:
-    """By the rate of one kind of event, as believed on average."""
+class WeightedMean:
+    """By the weighted sum of the rates of some kinds, as believed on average."""
 
-    kind: str
+    weights: tuple[tuple[str, float], ...]
 
     def scores(self, candidates: Candidates, seed: int) -> Floats:  # noqa: ARG002 - the same for every seed
         """One finite score per candidate."""
         beliefs = candidates.beliefs
-        row = beliefs.kinds.index(self.kind)
-        return posterior_mean(beliefs.a[row], beliefs.b[row])
+        rows = [beliefs.kinds.index(kind) for kind, _ in self.weights]
+        return mean_scores([weight for _, weight in self.weights], beliefs.a[rows], beliefs.b[rows])
 
 
 @dataclass(frozen=True, slots=True)
 class WeightedDraw:
-    """By the weighted sum of one Thompson draw for each kind that has a weight."""
+    """By the weighted sum of one Thompson draw for each of some kinds."""
 
+    weights: tuple[tuple[str, float], ...]
     sharpness: float
 
     def scores(self, candidates: Candidates, seed: int) -> Floats:
         """One finite score per candidate."""
         beliefs = candidates.beliefs
-        rows = [row for row, weight in enumerate(beliefs.weights) if weight > 0]
+        rows = [beliefs.kinds.index(kind) for kind, _ in self.weights]
         return weighted_scores(
             seed,
             candidates.postings,
             [beliefs.numbers[row] for row in rows],
-            [beliefs.weights[row] for row in rows],
+            [weight for _, weight in self.weights],
             beliefs.a[rows],
             beliefs.b[rows],
             self.sharpness,
         )
 
 
-def orders_of(feeds: Mapping[str, Feed], sharpness: float) -> dict[str, Order]:
+def steady(order: Order) -> Order:
+    """The same order without draws."""
+    return WeightedMean(order.weights) if isinstance(order, WeightedDraw) else order
+
+
+def orders_of(policy: Policy) -> dict[str, Order]:
     """The order behind every feed of a policy."""
-    return {name: _order(feed, sharpness) for name, feed in feeds.items()}
+    return {name: _order(way_of(policy, name), policy.exploration.sharpness) for name in policy.feeds}
 
 
-def _order(feed: Feed, sharpness: float) -> Order:
-    match feed.order:
+def _order(way: Way, sharpness: float) -> Order:
+    match way.by:
         case "nearest":
             return Nearest()
         case "newest":
             return Newest()
         case "most":
-            return Most(feed.kind)
+            return WeightedMean(way.weights)
         case "draw":
-            return WeightedDraw(sharpness)
+            return WeightedDraw(way.weights, sharpness)

@@ -1,4 +1,4 @@
-"""What the person who asks has seen lately, where the query or its surface wants that left out."""
+"""What the person who asks has seen lately, where that is to be left out or to fade."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,10 +14,11 @@ _MS_PER_HOUR = 3_600_000
 
 @dataclass(frozen=True, slots=True)
 class Recalled:
-    """Postings to leave out; `unknown`: they could not be read, so there are none."""
+    """Postings to leave out, and those to fade; `unknown`: they could not be read, so there are none."""
 
     postings: frozenset[int] = frozenset()
     unknown: bool = False
+    faded: frozenset[int] = frozenset()
 
 
 NOTHING = Recalled()
@@ -42,10 +43,10 @@ class Recall:
     async def recall(self, view: View, query: RecommendQuery, now: float) -> Recalled:
         """Of the person of this query, within the bounds of the policy; the scenario is known to exist."""
         policy, person = view.revision.policy, query.person
-        wanted = query.exclude_seen
-        if wanted is None:
-            wanted = policy.scenarios[query.scenario or "default"].exclude_seen
-        if not wanted or not policy.seen.most or not (person.user_id or person.anonymous_id):
+        way = policy.scenarios[query.scenario or "default"].seen_way
+        if query.exclude_seen is not None:
+            way = "leave_out" if query.exclude_seen else "show"
+        if way == "show" or not policy.seen.most or not (person.user_id or person.anonymous_id):
             return NOTHING
         # Tokens made before the keys were rotated carry the hash of that time.
         hashes = [
@@ -56,4 +57,4 @@ class Recall:
             found = await self._seen.seen_since(view.tenant_id, hashes, since_ms, policy.seen.most)
         except SeenUnavailableError:
             return Recalled(unknown=True)
-        return Recalled(found)
+        return Recalled(found) if way == "leave_out" else Recalled(faded=found)

@@ -10,14 +10,20 @@ from nearcast_ledger.claims import Claims
 from nearcast_ledger.hashing import subject_hash
 from nearcast_ledger.pagetoken import MAX_SERVED, PageToken
 from nearcast_ledger.person import Person
+from nearcast_ledger.surface import surface_number
+from nearcast_server.answered import Answered, Audience
 from nearcast_server.asking import RecommendQuery
 from nearcast_server.deciding import Decider, Decision
+from nearcast_server.decisionlog import DecisionLog
+from nearcast_server.decisionrecords import Noted
 from nearcast_server.evidence import Beliefs
 from nearcast_server.finding import ByFeed, Finder, Finding, Ranking, Search, Shown, Shuffled
 from nearcast_server.gathering import Reach
 from nearcast_server.locating import asked, market_of
 from nearcast_server.paging import PAGE_LIFETIME_MS, bind
+from nearcast_server.planning import plan_of
 from nearcast_server.recalling import Recall, Recalled
+from nearcast_server.surfaces import is_multiplied
 from nearcast_server.tenancy import Tenancies, View
 
 
@@ -29,6 +35,7 @@ class Placed(msgspec.Struct, frozen=True, gc=False):
     score: float
     token: str
     column: int
+    pinned: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +52,7 @@ class Slate:
     next_page_token: str
     now: float
     seen_unknown: bool
+    search: Search
     market: int = 0
 
     @property
@@ -63,9 +71,9 @@ class Slate:
         if self.claims is None:
             return []
         finding, rank = self.finding, self.decision.rank_offset + 1
-        tokens = self.view.tokens.rewards.sign_items(self.claims, finding.postings)
+        tokens, pinned = self.view.tokens.rewards.sign_items(self.claims, finding.postings), finding.pinned
         return [
-            Placed(shown, rank + column, score, token, column)
+            Placed(shown, rank + column, score, token, column, shown.posting in pinned)
             for column, (shown, score, token) in enumerate(
                 zip(finding.items, finding.scores, tokens, strict=True)
             )
@@ -94,20 +102,35 @@ class Recommender:
         clock: Callable[[], float],
         decider: Decider,
         recall: Recall,
+        log: DecisionLog | None = None,
+        audience: Audience | None = None,
     ) -> None:
+        self._audience = audience
         self._finder = finder
         self._tenancies = tenancies
         self._clock = clock
         self._decider = decider
         self._recall = recall
+        self._log = log
 
     async def recommend(self, tenant_id: int, query: RecommendQuery) -> Slate:
         """One slate, or one more page of it."""
         view = self._tenancies.view(tenant_id)
         now = self._clock()
-        decision, market = self._decider.decide(view, query, now), market_of(view, query.area)
+        view, query = self._decider.side(view, query, now)
+        market = market_of(view, query.area)
+        decision = self._decider.decide(view, query, now, market)
         recalled = await self._recall.recall(view, query, now)
-        finding = await self._finder.find(_search(view, query, decision, recalled, now))
+        log = self._log
+        reason = None if log is None else log.reason(view, decision, explain=query.explain)
+        search = search_of(view, query, decision, recalled, now, captured=reason is not None)
+        finding = await self._finder.find(search)
+        if log is not None and reason is not None:
+            resumed = bool(query.page_token)
+            log.note(Noted(reason, decision, search, finding, market, resumed))
+        if view.shadow is not None and self._audience is not None:
+            postings = finding.postings
+            self._audience.note(Answered(view, query, decision, recalled, postings, market, now))
         return Slate(
             view,
             decision,
@@ -116,11 +139,21 @@ class Recommender:
             _next_page(view, decision, query, finding, now),
             now,
             recalled.unknown,
+            search,
             market,
         )
 
 
-def _search(view: View, query: RecommendQuery, decision: Decision, recalled: Recalled, now: float) -> Search:
+def search_of(
+    view: View,
+    query: RecommendQuery,
+    decision: Decision,
+    recalled: Recalled,
+    now: float,
+    *,
+    captured: bool,
+) -> Search:
+    """What a decision asks for."""
     policy = view.revision.policy
     reach = Reach(
         decision.radius_m,
@@ -131,22 +164,32 @@ def _search(view: View, query: RecommendQuery, decision: Decision, recalled: Rec
         policy.slate.max_candidates,
     )
     limit = min(decision.limit, MAX_SERVED - len(decision.served))
+    wanted, factors = asked(view, query.area), None
+    surface = view.surfaces.get(query.scenario or "default")
+    if surface is not None:
+        wanted = msgspec.structs.replace(wanted, also=surface.filter)
+        if decision.choice.explore or is_multiplied(policy.feeds[decision.choice.order]):
+            factors = surface.factors_beside(recalled.faded)
     return Search(
         view,
         query.area.center,
         reach,
-        asked(view, query.area),
+        wanted,
         _ranking(view, decision, limit),
         limit,
         now,
         recalled.postings.union(decision.served),
+        captured,
+        factors,
+        plan_of(view, policy.scenarios[query.scenario or "default"], decision, now),
+        view.capped.at(now),
     )
 
 
 def _ranking(view: View, decision: Decision, limit: int) -> Ranking:
     """The pool of a shuffle shrinks by what pages served before."""
     if not decision.choice.explore:
-        return ByFeed(decision.choice.feed, decision.seed)
+        return ByFeed(decision.choice.order, decision.seed, decision.choice.by_mean)
     pool_size = view.revision.policy.exploration.pool_size
     return Shuffled(max(pool_size - len(decision.served), limit), decision.seed)
 
@@ -163,10 +206,11 @@ def _claims(view: View, decision: Decision, person: Person, finding: Finding, ma
         position=decision.rank_offset + 1,
         feed=choice.number,
         feed_propensity=choice.propensity,
-        scenario=decision.scenario,
+        scenario=surface_number(decision.scenario, decision.lineup.segment_number),
         market=market,
         policy_revision=view.revision.number,
-        policy_epoch=choice.epoch,
+        # What the bandit of feeds learns from is the policy in force alone.
+        policy_epoch=0 if view.contends else choice.epoch,
         explore=choice.explore,
         subject_hash=subject_hash(view.tokens.salt, person.user_id, person.anonymous_id),
         session_hash=decision.visit.session[:8],

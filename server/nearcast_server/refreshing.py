@@ -2,14 +2,12 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import replace
 
-from nearcast_server.following import Following
+from nearcast_server.following import Following, Regional
 from nearcast_server.noticeboard import Noticeboard
 from nearcast_server.tenancy import Tenancies
 from nearcast_store.counting.protocol import CountStore
 from nearcast_store.errors import StoreUnavailableError
-from nearcast_store.markets.protocol import MarketStore
 from nearcast_store.policies.protocol import PolicyStore
 from nearcast_store.tenants.protocol import Beat, TenantStore
 from nearcast_telemetry.logs import logger
@@ -30,9 +28,9 @@ class Refresher:
         counts: CountStore,
         board: Noticeboard,
         clock: Callable[[], float],
-        markets: MarketStore | None = None,
+        regional: Regional | None = None,
     ) -> None:
-        self._markets = markets
+        self._regional = regional
         self._tenancies = tenancies
         self._tenants = tenants
         self._policies = policies
@@ -106,7 +104,7 @@ class Refresher:
         following = self._followed.get(tenant_id)
         if following is None:
             following = self._followed[tenant_id] = Following(
-                tenant_id, self._policies, self._counts, self._clock, self._markets
+                tenant_id, self._policies, self._counts, self._clock, self._regional
             )
         try:
             view = await following.view(beat)
@@ -136,4 +134,4 @@ class Refresher:
     def _mark(self, tenant_id: int) -> None:
         view = self._tenancies.find(tenant_id)
         if view is not None and view.store_answers:
-            self._tenancies.publish(replace(view, store_answers=False))
+            self._tenancies.publish(view.unanswered())

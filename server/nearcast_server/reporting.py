@@ -1,16 +1,18 @@
 """The rule behind GetStats: exact counts from the ledger, posteriors as Recommend derives them."""
 
+import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from nearcast_bandit.posterior import Prior
-from nearcast_bandit.trials import trial_posterior
+from nearcast_bandit.hierarchy import LevelPrior
 from nearcast_catalogue.checking import check_id
 from nearcast_ledger.kinds import IMPRESSION, positions_of
-from nearcast_server.choosing import ALL_MARKETS, eligible_feeds
 from nearcast_server.errors import InvalidRequestError
-from nearcast_server.evidence import SECONDS_PER_HOUR, Beliefs, Learner
+from nearcast_server.evidence import Beliefs, Learner
+from nearcast_server.feedreports import EVERYBODY, FeedReport, FeedsReport, Part, feeds_report, part_of
+from nearcast_server.priors import Place
+from nearcast_server.standings import FeedStanding
 from nearcast_server.tenancy import Tenancies, View
 from nearcast_store.catalog.protocol import CatalogStore
 from nearcast_store.counting.protocol import CountRow, CountStore
@@ -30,6 +32,8 @@ class KindReport:
     success: float = 0.0
     a: float = 0.0
     b: float = 0.0
+    prior: LevelPrior | None = None
+    fit: int = 0
 
     @property
     def rate(self) -> float:
@@ -59,23 +63,12 @@ class ItemReport:
 
 
 @dataclass(frozen=True, slots=True)
-class FeedReport:
-    """One feed."""
-
-    feed: str
-    trials: int
-    rewards: int
-    probability: float
-    a: float
-    b: float
-
-
-@dataclass(frozen=True, slots=True)
 class Report:
     """What has been learned, as of `read_at`."""
 
     items: Sequence[ItemReport]
     feeds: Sequence[FeedReport]
+    standing: FeedStanding
     totals: Sequence[KindReport]
     revision: int
     epoch: int
@@ -100,10 +93,18 @@ class Reporter:
         self._clock = clock
 
     async def report(
-        self, tenant_id: int, item_ids: Sequence[str], page_size: int, *, positions: bool = False
+        self,
+        tenant_id: int,
+        item_ids: Sequence[str],
+        page_size: int,
+        *,
+        positions: bool = False,
+        market: str = "",
+        segment: str = "",
     ) -> Report:
-        """Of these items, or of those with the most impressions; and of every feed."""
+        """Of these items, or of those with the most impressions; and of every feed, there and for them."""
         view, now = self._tenancies.view(tenant_id), self._clock()
+        part = part_of(view, market, segment)
         named = await self._named(tenant_id, item_ids, page_size)
         postings = [posting for posting, _, _ in named]
         rows = await self._counts.counts_of(tenant_id, postings)
@@ -114,12 +115,14 @@ class Reporter:
         places = defaultdict(list)
         for (posting, bucket), count in served_at.items():
             places[posting].append(PositionReport(*positions_of(bucket), count))
+        told = await self._feeds(view, now, part)
         return Report(
             [
                 replace(item, served=served.get(item.posting, 0), positions=places[item.posting])
-                for item in _items(view, named, rows, now)
+                for item in _items(view, named, rows, await self._places(view, postings), now)
             ],
-            await self._feeds(view, now),
+            told.feeds,
+            told.standing,
             [KindReport(name, totals.get(number, 0)) for number, name in names.items()],
             *view.mark,
             now,
@@ -130,7 +133,7 @@ class Reporter:
         named = await self._catalog.names(view.tenant_id, postings)
         counts = Counter(await self._counts.sums_of(view.tenant_id, postings))
         served = await self._served.served_of(view.tenant_id, postings)
-        beliefs = view.evidence.beliefs(postings)
+        beliefs = view.evidence.beliefs(postings, await self._places(view, postings))
         return [
             ItemReport(
                 item_id, posting, title, _kinds(posting, counts, beliefs, column), served.get(posting, 0)
@@ -140,7 +143,7 @@ class Reporter:
             for item_id, title in (named[posting],)
         ]
 
-    async def feeds(self, view: View) -> list[FeedReport]:
+    async def feeds(self, view: View) -> FeedsReport:
         """Of every feed, under this view."""
         return await self._feeds(view, self._clock())
 
@@ -167,19 +170,16 @@ class Reporter:
         names = await self._catalog.names(tenant_id, postings)
         return [(posting, *names[posting]) for posting in postings if posting in names]
 
-    async def _feeds(self, view: View, now: float) -> list[FeedReport]:
-        policy, hours = view.revision.policy, defaultdict(list)
-        for row in await self._counts.feed_counts(view.tenant_id):
-            hours[row.feed].append((row.bucket, row.trials, row.rewards))
-        prior = Prior(policy.master.prior_mean, policy.master.prior_strength)
-        shares = _shares(view)
-        reports = []
-        for name in policy.feeds:
-            number = view.revision.feeds[name]
-            a, b = trial_posterior(hours[number], prior, policy.master.half_life_days, now / SECONDS_PER_HOUR)
-            trials, rewards = sum(h[1] for h in hours[number]), sum(h[2] for h in hours[number])
-            reports.append(FeedReport(name, trials, rewards, shares.get(number, 0.0), a, b))
-        return reports
+    async def _places(self, view: View, postings: Sequence[int]) -> list[Place] | None:
+        """Asked for only where priors differ from place to place."""
+        if not view.evidence.priors.named:
+            return None
+        regions = await self._catalog.regions(view.tenant_id, postings)
+        return [regions.get(posting, (0, "")) for posting in postings]
+
+    async def _feeds(self, view: View, now: float, part: Part = EVERYBODY) -> FeedsReport:
+        counts = await self._counts.feed_counts(view.tenant_id)
+        return await asyncio.to_thread(feeds_report, view, counts, part, now)
 
 
 def check_ids(item_ids: Sequence[str]) -> None:
@@ -194,23 +194,18 @@ def check_ids(item_ids: Sequence[str]) -> None:
             raise InvalidRequestError(problems)
 
 
-def _shares(view: View) -> dict[int, float]:
-    """What share of sessions each feed is given now."""
-    revision, epoch = view.revision, view.latest_epoch
-    if epoch is None:
-        return {}
-    feeds = eligible_feeds(revision, revision.policy.scenarios["default"])
-    numbers = tuple(sorted(revision.feeds[name] for name in feeds))
-    return dict(epoch.shares.get(ALL_MARKETS, {}).get(numbers, {}))
-
-
 def _items(
-    view: View, named: Sequence[tuple[int, str, str]], rows: Sequence[CountRow], now: float
+    view: View,
+    named: Sequence[tuple[int, str, str]],
+    rows: Sequence[CountRow],
+    places: Sequence[Place] | None,
+    now: float,
 ) -> list[ItemReport]:
     learner = Learner()
-    learner.follow(view.revision, now)
+    learner.follow(view.revision, now, view.evidence.exposing)
     learner.learn(rows)
-    beliefs = learner.evidence(now).beliefs([posting for posting, _, _ in named])
+    evidence = replace(learner.evidence(now), priors=view.evidence.priors)
+    beliefs = evidence.beliefs([posting for posting, _, _ in named], places)
     counts: Counter[tuple[int, int]] = Counter()
     for row in rows:
         counts[row.posting, row.kind] += row.count
@@ -227,5 +222,6 @@ def _kinds(posting: int, counts: Counter[tuple[int, int]], beliefs: Beliefs, col
             float(matrix[row, column])
             for matrix in (beliefs.exposures, beliefs.successes, beliefs.a, beliefs.b)
         )
-        reports.append(KindReport(name, counts[posting, number], e, s, a, b))
+        prior = beliefs.prior(row, column)
+        reports.append(KindReport(name, counts[posting, number], e, s, a, b, prior, beliefs.priors.fit))
     return reports

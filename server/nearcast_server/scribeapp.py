@@ -8,16 +8,20 @@ from contextlib import AsyncExitStack, suppress
 from nearcast_config.policy import Policy
 from nearcast_config.process import ProcessConfig
 from nearcast_replica.files import Files
-from nearcast_server.following import Following
+from nearcast_server.following import Following, Regional
 from nearcast_server.placement import files_of
 from nearcast_server.rpc.items import DISPLAY_FORMAT, painted
 from nearcast_server.scribing import Memory, Rules, TenantScribe
 from nearcast_store.connection import RedisConnection
 from nearcast_store.counting.postgres import PostgresCountStore
+from nearcast_store.curves.postgres import PostgresCurveStore
 from nearcast_store.errors import StoreUnavailableError
+from nearcast_store.experiments.postgres import PostgresExperimentStore
 from nearcast_store.index.following import IndexFollower
+from nearcast_store.markets.postgres import PostgresMarketStore
 from nearcast_store.policies.postgres import PostgresPolicyStore
 from nearcast_store.postgres import Pool, open_pool
+from nearcast_store.priors.postgres import PostgresPriorStore
 from nearcast_store.tenants.postgres import PostgresTenantStore
 from nearcast_telemetry.logs import logger
 
@@ -67,12 +71,19 @@ def _maker(
     memory = Memory(config.replica.memory_mib << 20)
     rules = Rules(DISPLAY_FORMAT, config.gateway.refresh_interval_s, config.replica.restate_s)
     policies, counts = PostgresPolicyStore(pool, first=first_policy), PostgresCountStore(pool)
+    regional = Regional(
+        PostgresMarketStore(pool),
+        PostgresPriorStore(pool),
+        curves=PostgresCurveStore(pool),
+        experiments=PostgresExperimentStore(pool),
+        places_people=False,
+    )
 
     def make(tenant_id: int) -> TenantScribe:
         return TenantScribe(
             place(tenant_id),
             IndexFollower(connection),
-            Following(tenant_id, policies, counts, time.time),
+            Following(tenant_id, policies, counts, time.time, regional),
             lambda served: painted(served, None),
             memory,
             rules,

@@ -7,16 +7,18 @@ from dataclasses import dataclass
 from itertools import islice
 
 from nearcast_catalogue.item import ServedItem
-from nearcast_replica.columns import pack_stats
+from nearcast_ledger.kinds import IMPRESSION
 from nearcast_replica.control import Declined
 from nearcast_replica.dictionaries import TooManyNamesError
 from nearcast_replica.errors import SecondWriterError
 from nearcast_replica.files import Files
-from nearcast_replica.growing import GrowingGeneration, Words
+from nearcast_replica.growing import GrowingGeneration
 from nearcast_replica.sizing import Reserve
 from nearcast_replica.writing import SegmentWriter
 from nearcast_server.evidence import Evidence
 from nearcast_server.following import Following
+from nearcast_server.priors import Priors
+from nearcast_server.telling import Births, tell
 from nearcast_server.tenancy import View
 from nearcast_store.errors import IndexUnavailableError, StoreError, StoreUnavailableError
 from nearcast_store.index.following import IndexFollower
@@ -130,7 +132,8 @@ class TenantScribe:
         return 0.0
 
     async def _write(self, writer: SegmentWriter, view: View, stop: asyncio.Event) -> None:
-        replicator = Replicator(self._follower, writer, self._files, self._render, self._prime)
+        births = Births(writer.kinds, lambda: self._evidence)
+        replicator = Replicator(self._follower, writer, self._files, self._render, self._prime, births)
         replicator.restore()
         statistics = asyncio.create_task(self._keep_statistics(writer, view, stop))
         try:
@@ -168,8 +171,13 @@ class TenantScribe:
         return 0.0 if more else CHANGES_EVERY_S
 
     async def _keep_statistics(self, writer: SegmentWriter, first: View, stop: asyncio.Event) -> None:
-        """What changed, at once; everything now and then, and when a policy judges otherwise."""
-        kinds, told, restated_at = _kinds(first), None, float("-inf")
+        """What changed, at once; everything now and then, and when policy or priors are others.
+
+        Once priors differ from place to place every item is told of, also one that nobody has seen; and at
+        the start, as nobody knows what was said before.
+        """
+        kinds, restated_at = _kinds(first), float("-inf")
+        told: Priors | None = None
         while not stop.is_set():
             try:
                 view = await self._following.view(None)
@@ -181,22 +189,29 @@ class TenantScribe:
                 raise _PolicyChangedError
             self._evidence, changed = view.evidence, self._following.notice(view).postings
             is_due = self._clock() - restated_at >= self._rules.restate_s
-            if writer.serving is not None:
-                if changed is None or is_due or told is not view.revision:
-                    postings: Sequence[int] = list(view.evidence.rows)
-                    told, restated_at = view.revision, self._clock()
+            serving, priors = writer.serving, view.evidence.priors
+            if serving is not None:
+                is_new = told is not priors
+                if is_new and (told is None or told.differ or priors.differ):
+                    postings: Sequence[int] = serving.postings()
+                elif changed is None or is_due or is_new:
+                    postings = list(view.evidence.rows)
                 else:
                     postings = list(changed)
+                if changed is None or is_due or is_new:
+                    told, restated_at = priors, self._clock()
                 for part in _parts(postings):
-                    _put(writer.put_statistics, view.evidence, part)
+                    tell(writer.put_statistics, view.evidence, writer.serving or serving, part)
                     await asyncio.sleep(0)
             await _pause(stop, self._rules.counts_every_s)
 
     def _prime(self, generation: GrowingGeneration) -> None:
         """Nobody shall be shown items as if nothing were known of them."""
-        if self._evidence is not None:
-            for part in _parts(list(self._evidence.rows)):
-                _put(generation.put_statistics, self._evidence, part)
+        evidence = self._evidence
+        if evidence is not None:
+            postings = generation.postings() if evidence.priors.differ else list(evidence.rows)
+            for part in _parts(postings):
+                tell(generation.put_statistics, evidence, generation, part)
 
     def _say(self, event: str, reason: str) -> None:
         """Say a fault once, until it is another or over."""
@@ -216,13 +231,10 @@ def _mib(size_bytes: int) -> int:
 
 
 def _kinds(view: View) -> tuple[int, ...]:
-    return tuple(sorted(view.evidence.numbers))
-
-
-def _put(put: Callable[[Words], None], evidence: Evidence, postings: Sequence[int]) -> None:
-    beliefs = evidence.beliefs(postings)
-    for row, kind in enumerate(beliefs.numbers):
-        put(Words(kind, beliefs.postings, pack_stats(beliefs.a[row], beliefs.b[row])))
+    """Of which the replica is told; how often an item was shown only where somebody asks, or tries to."""
+    tried = (each.view for each in (view.contender, view.shadow) if each is not None)
+    asks = any(each.revision.policy.newcomers.have_budget for each in (view, *tried))
+    return tuple(sorted((*view.evidence.numbers, *((IMPRESSION,) if asks else ()))))
 
 
 def _parts(postings: Sequence[int]) -> Iterator[Sequence[int]]:

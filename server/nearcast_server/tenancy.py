@@ -1,16 +1,18 @@
 """What the gateway knows of each tenant: one immutable view, replaced as a whole."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from nearcast_ledger.keyring import Keyring
 from nearcast_ledger.nearbycursor import NearbyCursors
 from nearcast_ledger.pagetoken import PageTokens
 from nearcast_ledger.rewardtoken import RewardTokens
 from nearcast_ledger.sessiontoken import SessionTokens
+from nearcast_server.capping import NOTHING_CAPPED, Capped
 from nearcast_server.errors import UnavailableError
 from nearcast_server.evidence import Evidence
 from nearcast_server.orders import Order
+from nearcast_server.surfaces import Surface
 from nearcast_store.markets.atlas import NO_MARKETS, Atlas
 from nearcast_store.policies.protocol import Epoch, Revision
 from nearcast_store.tenants.protocol import Beat
@@ -45,7 +47,11 @@ class Tokens:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """All that a decision needs to know of a tenant, as of one moment."""
+    """All that a decision needs to know of a tenant, as of one moment.
+
+    `contender` is tried on a share of sessions, `shadow` decided and never served; `contends`: this is the
+    view of one of them.
+    """
 
     tenant_id: int
     revision: Revision
@@ -58,16 +64,40 @@ class View:
     beat: Beat | None
     store_answers: bool
     atlas: Atlas = NO_MARKETS
+    surfaces: Mapping[str, Surface] = field(default_factory=dict)
+    capped: Capped = NOTHING_CAPPED
+    contender: "Contender | None" = None
+    shadow: "Contender | None" = None
+    contends: bool = False
 
     @property
     def stats_at(self) -> float:
         """As of when the statistics hold everything: the last look, or as far as the keeper was by then."""
         return self.read_at if self.beat is None else min(self.read_at, self.beat.fresh_at)
 
+    def unanswered(self) -> "View":
+        """The same while the store does not answer."""
+        contender = self.contender and replace(self.contender, view=self.contender.view.unanswered())
+        return replace(self, store_answers=False, contender=contender)
+
     @property
     def mark(self) -> tuple[int, int]:
         """Equal as long as policy and feed probabilities are: revision, and epoch (0 before the first)."""
         return self.revision.number, self.latest_epoch.number if self.latest_epoch else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """A policy that is tried beside the one in force: the tenant as it sees it.
+
+    `believes_alike`: replicas, which are told what the policy in force believes, can be asked for it.
+    """
+
+    number: int
+    name: str
+    share: float
+    view: View
+    believes_alike: bool
 
 
 class Tenancies:

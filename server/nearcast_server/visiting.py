@@ -45,6 +45,17 @@ def resolve_visit(
     return Visit(session, epoch, sign_visit(view, session, number, now_ms))
 
 
+def session_of(
+    view: View, session_id: str, session_token: str, now_ms: int, random_bytes: Callable[[int], bytes]
+) -> tuple[bytes, str]:
+    """The visit that a request belongs to, and a token that names it from now on."""
+    held = _held(view, session_token, now_ms)
+    if held is not None:
+        return held.session, session_token
+    session = _new_session(view, session_id, random_bytes)
+    return session, sign_visit(view, session, 0, now_ms)
+
+
 def sign_visit(view: View, session: bytes, epoch: int, now_ms: int) -> str:
     """What the client sends with the next call of the visit."""
     return view.tokens.sessions.sign(SessionToken(view.tenant_id, session, epoch, now_ms))

@@ -9,8 +9,10 @@ from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterator,
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
+from nearcast_server.feedreports import FeedReport
 from nearcast_server.noticeboard import Noticeboard, Watch
-from nearcast_server.reporting import FeedReport, ItemReport, Reporter
+from nearcast_server.reporting import ItemReport, Reporter
+from nearcast_server.standings import FeedStanding
 from nearcast_server.tenancy import Tenancies
 from nearcast_server.watchtokens import Progress, WatchTokens
 from nearcast_store.counting.protocol import CountStore
@@ -41,6 +43,7 @@ class Update:
     read_at: float
     resume_token: str
     settled: bool
+    standing: FeedStanding | None = None
 
 
 class Watcher:
@@ -134,10 +137,11 @@ class Watcher:
     async def _tell(self, postings: Sequence[int], *, settled: bool) -> Update:
         tenant_id, view = self._wish.tenant_id, self._tenancies.view(self._wish.tenant_id)
         items = await self._reporter.items(view, postings) if postings else []
-        feeds = await self._reporter.feeds(view) if view.mark != self._progress.mark else []
+        told = await self._reporter.feeds(view) if view.mark != self._progress.mark else None
         self._progress = replace(self._progress, mark=view.mark)
         token = self._tokens.close(tenant_id, self._wish.item_ids, self._progress)
-        return Update(items, feeds, view.mark, view.read_at, token, settled)
+        feeds, standing = (told.feeds, told.standing) if told else ([], None)
+        return Update(items, feeds, view.mark, view.read_at, token, settled, standing)
 
 
 class StatsWatch:

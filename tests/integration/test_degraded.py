@@ -17,7 +17,8 @@ import pytest
 
 from nearcast.v1 import catalog_pb2, person_pb2
 from nearcast_cli.embedded import EmbeddedServers
-from nearcast_config.policy import Freshness, Master, Policy
+from nearcast_config.mastery import Master
+from nearcast_config.policy import Freshness, Policy
 from nearcast_config.process import ProcessConfig, Replica
 from nearcast_replica.answering import answerer
 from nearcast_server.placement import files_of

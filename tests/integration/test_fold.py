@@ -73,6 +73,7 @@ EVERY_COLUMN = {
     "durability": 3,
     "gateway_id": "gateway-9",
     "rewards_feed": False,
+    "cascades": False,
 }
 POSITION = "tenant_id, shard, last_entry_id, accepted_count, counted_count, duplicate_count, dead_count"
 
@@ -84,26 +85,39 @@ select tenant_id, posting, market, kind,
        case when position <= 20 then position when position <= 30 then 25
             when position <= 50 then 40 else 75 end,
        feed, explore, count(*)
-from events where learned group by 1, 2, 3, 4, 5, 6, 7, 8 order by 1, 2, 3, 4, 5, 6, 7, 8
+from (
+    select tenant_id, posting, market, kind, origin_id, position, feed, explore from events where learned
+    union all
+    select tenant_id, posting, market, -1, origin_id, position, feed, explore
+    from (
+        select *, max(position) filter (where kind <> 1)
+                      over (partition by tenant_id, identity_day, origin_id) as last_position
+        from events where learned and cascades
+    ) answers
+    where kind = 1 and position > last_position
+) counted
+group by 1, 2, 3, 4, 5, 6, 7, 8 order by 1, 2, 3, 4, 5, 6, 7, 8
 """
 RECOUNT_FEEDS = f"""
 with trials as (
     select distinct on (tenant_id, policy_epoch, session_hash, feed)
            tenant_id, market, feed,
-           {HOUR} as bucket,
+           {HOUR} as bucket, scenario / 512 as segment,
            bool_or(kind in (2, 4)) over (partition by tenant_id, policy_epoch, session_hash, feed) as rewarded
     from events
     where learned and not explore and policy_epoch > 0 and kind in (1, 2, 4)
-    order by tenant_id, policy_epoch, session_hash, feed, 4, market
+    order by tenant_id, policy_epoch, session_hash, feed, 4, market, 5
 )
-select tenant_id, market, feed, bucket, count(*), count(*) filter (where rewarded)
-from trials group by 1, 2, 3, 4 order by 1, 2, 3, 4
+select tenant_id, market, feed, bucket, segment, count(*), count(*) filter (where rewarded)
+from trials group by 1, 2, 3, 4, 5 order by 1, 2, 3, 4, 5
 """
 ITEMS = (
     "select tenant_id, posting, market, kind, bucket, position_bucket, feed, explore, count from item_counts"
+    " where count > 0"
 )
 FEEDS = (
-    "select tenant_id, market, feed, bucket, trial_count, reward_count from feed_counts where trial_count > 0"
+    "select tenant_id, market, feed, bucket, segment, trial_count, reward_count from feed_counts"
+    " where trial_count > 0"
 )
 
 

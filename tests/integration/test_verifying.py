@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     Outsider: TypeAlias = asyncpg.Connection[asyncpg.Record]
 
 ONE_COUNT = "(select ctid from item_counts where tenant_id = 1 order by posting, bucket limit 1)"
+ONE_PASSED_OVER = (
+    "(select ctid from item_counts where tenant_id = 1 and kind = -1 and count > 0"
+    " order by posting, bucket limit 1)"
+)
 ONE_TOTAL = "(select ctid from posting_totals where tenant_id = 1 and kind = 1 order by posting limit 1)"
 ONE_TRIAL = "(select ctid from feed_trials where tenant_id = 1 order by session_hash, feed limit 1)"
 ONE_FEED = (
@@ -38,8 +42,8 @@ STATE = {
     ),
     "posting_totals": ("tenant_id, posting, kind, count", "count > 0"),
     "kind_totals": ("tenant_id, kind, count", "count > 0"),
-    "feed_trials": ("tenant_id, policy_epoch, session_hash, feed, market, bucket, rewarded", "true"),
-    "feed_counts": ("tenant_id, market, feed, bucket, trial_count, reward_count", "trial_count > 0"),
+    "feed_trials": ("tenant_id, policy_epoch, session_hash, feed, market, bucket, segment, rewarded", "true"),
+    "feed_counts": ("tenant_id, market, feed, bucket, segment, trial_count, reward_count", "trial_count > 0"),
 }
 MUTATIONS = {
     "a counter that is one too high": (
@@ -49,6 +53,14 @@ MUTATIONS = {
     "a counter that is one too low": (
         "item_counts",
         f"update item_counts set count = count - 1 where ctid = {ONE_COUNT}",
+    ),
+    "what was passed over, counted once too often": (
+        "item_counts",
+        f"update item_counts set count = count + 1 where ctid = {ONE_PASSED_OVER}",
+    ),
+    "what was passed over, not counted": (
+        "item_counts",
+        f"delete from item_counts where ctid = {ONE_PASSED_OVER}",
     ),
     "a missing counter": ("item_counts", f"delete from item_counts where ctid = {ONE_COUNT}"),
     "a counter without events": (
@@ -81,6 +93,14 @@ MUTATIONS = {
     "a trial that began later": (
         "feed_trials",
         f"update feed_trials set bucket = bucket + 1 where ctid = {ONE_TRIAL}",
+    ),
+    "a trial of another segment": (
+        "feed_trials",
+        f"update feed_trials set segment = segment + 1 where ctid = {ONE_TRIAL}",
+    ),
+    "a feed's trials of another segment": (
+        "feed_counts",
+        f"update feed_counts set segment = segment + 9 where ctid = {ONE_FEED}",
     ),
     "a trial nobody had": (
         "feed_trials",

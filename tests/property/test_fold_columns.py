@@ -215,6 +215,7 @@ def said_by(place: int, row: LedgerRow) -> dict[str, bytes | None]:
         "unlearned_reason": ("h", event.unlearned),
         "implied": ("?", row.implied),
         "rewards_feed": ("?", row.rewards_feed),
+        "cascades": ("?", row.cascades),
         "occurred_at": ("q", event.occurred_at_us - EPOCH_US) if event.occurred_at_us is not None else None,
         "dwell_ms": ("i", event.dwell_ms) if event.dwell_ms is not None else None,
         "value": ("d", event.value) if event.value is not None else None,

@@ -40,7 +40,7 @@ EXAMPLES = int(os.environ.get("NEARCAST_FUZZ_EXAMPLES", "100"))
 MOST_S = 5.0
 RPCS = {rpc.name: rpc.input_type for service in SERVICES for rpc in service.methods}
 STREAMS = {rpc.name for service in SERVICES for rpc in service.methods if rpc.server_streaming}
-ANSWERS = {"OK", "INVALID_ARGUMENT", "NOT_FOUND", "FAILED_PRECONDITION"}
+ANSWERS = {"OK", "INVALID_ARGUMENT", "NOT_FOUND", "FAILED_PRECONDITION", "ABORTED"}
 HELLO = event_pb2.StreamEventsRequest(hello=event_pb2.StreamHello()).SerializeToString()
 OUTCOMES = {0, 3, 5, 10}
 fuzz = settings(

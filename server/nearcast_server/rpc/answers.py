@@ -15,6 +15,7 @@ from nearcast_catalogue.checking import MAX_PLACES
 from nearcast_ledger.pagetoken import MAX_SERVED
 
 _WIRE_TYPES = {
+    FieldDescriptor.TYPE_BOOL: 0,
     FieldDescriptor.TYPE_INT32: 0,
     FieldDescriptor.TYPE_DOUBLE: 1,
     FieldDescriptor.TYPE_STRING: 2,
@@ -87,6 +88,7 @@ class RecommendedItems(_Items):
         self._places = [tag_of(message, "location_index") + varint(place) for place in range(MAX_PLACES)]
         token_tag = tag_of(message, "reward_token")
         self._token_tags = [token_tag + varint(size) for size in range(_MOST_TOKEN_CHARS + 1)]
+        self.pinned = tag_of(message, "pinned") + varint(1)
 
     def joined(self, placed: Iterable[tuple[bytes, int, float, int, float, str]]) -> bytes:
         """Of lead, rank, distance in metres, place, score and reward token each."""

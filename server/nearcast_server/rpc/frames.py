@@ -12,7 +12,7 @@ from nearcast_server.recommending import Slate
 from nearcast_server.rpc.answers import length_of, tag_of
 
 _MOST_KEPT = 1000
-_Steady = tuple[str, float, int, int, int, str, bool, tuple[str, ...]]
+_Steady = tuple[str, float, int, int, int, str, bool, bool, str, tuple[str, ...]]
 
 
 class SlateFrame:
@@ -60,6 +60,8 @@ class SlateFrame:
             decision.limit,
             market,
             slate.finding.truncated,
+            choice.frozen,
+            decision.segment,
             reasons,
         )
         kept = self._kept.get(said)
@@ -71,7 +73,7 @@ class SlateFrame:
 
 
 def _made(said: _Steady) -> bytes:
-    feed, propensity, revision, epoch, limit, market, truncated, reasons = said
+    feed, propensity, revision, epoch, limit, market, truncated, frozen, segment, reasons = said
     return recommend_pb2.RecommendResponse(
         feed=feed,
         feed_propensity=propensity,
@@ -80,6 +82,8 @@ def _made(said: _Steady) -> bytes:
         limit_applied=limit,
         market=market,
         truncated=truncated,
+        frozen=frozen,
+        segment=segment,
         degraded_reasons=[f"DEGRADED_REASON_{reason}" for reason in reasons],
     ).SerializeToString()
 

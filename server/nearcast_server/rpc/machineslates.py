@@ -32,7 +32,7 @@ class MachineSlates:
         rows, claims = slate.finding.items, slate.claims
         if self._bytes is None or claims is None or not isinstance(rows, Rows):
             return None
-        if len(rows) > MOST_SLATE_ITEMS:
+        if len(rows) > MOST_SLATE_ITEMS or slate.finding.pinned:
             return None
         tokens = slate.view.tokens.rewards.press_items(claims, slate.finding.postings)
         return self._bytes.of(rows.pinned.segment, rows.found, claims.position, tokens)

@@ -1,5 +1,6 @@
 """Queries and people, from the wire to plain values; limits are checked before elements are looked at."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 from google.protobuf.internal.containers import RepeatedScalarFieldContainer
@@ -17,11 +18,12 @@ from nearcast_server.rpc.items import to_area, to_point
 # Beside the read mask.
 _MAY_DIFFER: dict[type[Message], tuple[str, ...]] = {
     recommend_pb2.NearbyRequest: ("page_token",),
-    recommend_pb2.RecommendRequest: ("page_token", "session_token", "explain"),
+    recommend_pb2.RecommendRequest: ("page_token", "session_token", "explain", "explain_item_ids"),
 }
 MOST_NAMES = 64
 MOST_NAME_CHARS = 64
 MOST_EXCLUDED = 1000
+MOST_ASKED_ABOUT = 20
 MOST_TOKEN_CHARS = 4096
 
 
@@ -42,7 +44,26 @@ def to_recommend(request: recommend_pb2.RecommendRequest) -> RecommendQuery:
         explain=request.explain,
         canonical=canonical(request),
         exclude_seen=request.exclude_seen if request.HasField("exclude_seen") else None,
+        segment=_short("segment", request.segment),
     )
+
+
+def to_asked_about(field: str, item_ids: Sequence[str]) -> tuple[str, ...]:
+    """Items to say of what became of them."""
+    if len(item_ids) > MOST_ASKED_ABOUT:
+        raise InvalidRequestError.of(
+            field, "LIST_TOO_LONG", f"may name at most {MOST_ASKED_ABOUT}, got {len(item_ids)}"
+        )
+    if len(set(item_ids)) < len(item_ids):
+        raise InvalidRequestError.of(field, "DUPLICATE_ID_IN_BATCH", "must name each item once")
+    problems = [
+        problem
+        for place, item_id in enumerate(item_ids)
+        for problem in check_id(f"{field}[{place}]", item_id)
+    ]
+    if problems:
+        raise InvalidRequestError(problems)
+    return tuple(item_ids)
 
 
 def canonical(request: Message) -> bytes:

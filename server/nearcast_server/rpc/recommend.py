@@ -1,22 +1,26 @@
 """RecommendService on the wire."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from google.protobuf.duration_pb2 import Duration
 
 from nearcast.v1 import item_pb2, recommend_pb2
+from nearcast_bandit.factors import Subject
+from nearcast_server.appraising import Appraiser
 from nearcast_server.degrading import degraded, shortfalls
-from nearcast_server.explaining import drawn
+from nearcast_server.errors import ForbiddenError
 from nearcast_server.listing import Lister, Listing
 from nearcast_server.recommending import Placed, Recommender, Slate
 from nearcast_server.rpc.answers import NearbyItems, RecommendedItems
+from nearcast_server.rpc.explanations import explain, explained_items
 from nearcast_server.rpc.frames import SlateFrame
 from nearcast_server.rpc.items import Mask, painted, to_mask
 from nearcast_server.rpc.leads import Leads
 from nearcast_server.rpc.machineslates import MachineSlates
-from nearcast_server.rpc.queries import to_nearby, to_recommend
+from nearcast_server.rpc.queries import to_asked_about, to_nearby, to_recommend
 from nearcast_server.serving import ServedTally
 from nearcast_store.tenants.protocol import Caller
+from nearcast_telemetry.budgetmetrics import SERVER_PLACES
 from nearcast_telemetry.metrics import (
     SERVER_DEGRADED,
     SERVER_RECOMMEND_CANDIDATES,
@@ -35,6 +39,7 @@ class RecommendService:
         clock: Callable[[], float],
         metrics: Metrics,
         served: ServedTally,
+        appraiser: Appraiser,
         machine: MachineSlates | None = None,
     ) -> None:
         self._recommender = recommender
@@ -42,6 +47,7 @@ class RecommendService:
         self._clock = clock
         self._metrics = metrics
         self._served = served
+        self._appraiser = appraiser
         self._machine = machine
         self._frame, self._slates, self._lists = SlateFrame(), RecommendedItems(), NearbyItems()
         self._slate_leads, self._list_leads = Leads(self._slates.lead), Leads(self._lists.lead)
@@ -60,6 +66,7 @@ class RecommendService:
     async def Recommend(self, caller: Caller, request: recommend_pb2.RecommendRequest) -> bytes:
         """The items most worth showing, in order."""
         query, mask = to_recommend(request), to_mask(request.read_mask)
+        asked_about = _asked_about(request, caller) if request.explain_item_ids else ()
         slate = await self._recommender.recommend(caller.tenant_id, query)
         reasons = (
             *degraded(slate.view, self._clock(), seen_unknown=slate.seen_unknown),
@@ -67,17 +74,27 @@ class RecommendService:
         )
         self._observe(slate, reasons)
         # Fields of a message may come in any order.
-        return self._frame.of(slate, reasons) + self._items(slate, mask, explain=query.explain)
+        answer = self._frame.of(slate, reasons) + self._items(slate, mask, explain=query.explain)
+        if not asked_about:
+            return answer
+        appraised = await self._appraiser.appraise(slate, asked_about)
+        return answer + explained_items(slate, appraised).SerializeToString()
 
     def _items(self, slate: Slate, mask: Mask, *, explain: bool) -> bytes:
         """By machine code where that can be; otherwise one after the other."""
         if explain:
             explained = [_explained(placed, slate, mask) for placed in slate.items]
-            return recommend_pb2.RecommendResponse(items=explained).SerializeToString()
+            capped = slate.finding.capped
+            return recommend_pb2.RecommendResponse(items=explained, capped_count=capped).SerializeToString()
         whole = self._machine.items(slate) if self._machine is not None and mask is None else None
         if whole is not None:
             return whole
         leads = self._slate_leads.of(slate.finding.items, mask)
+        if slate.finding.pinned:
+            pinned = self._slates.pinned
+            leads = [
+                lead + pinned if one.pinned else lead for lead, one in zip(leads, slate.items, strict=True)
+            ]
         return self._slates.joined(
             [
                 (lead, one.rank, one.shown.distance_m, one.shown.place, one.score, one.token)
@@ -89,8 +106,27 @@ class RecommendService:
         self._metrics.observe(SERVER_RECOMMEND_CANDIDATES, slate.finding.eligible)
         self._metrics.add(SERVER_SERVED, len(slate.finding.postings))
         self._served.note(slate)
+        if slate.finding.new is not None:
+            self._count_places(slate.finding.postings, slate.finding.new)
         for reason in reasons:
             self._metrics.add(SERVER_DEGRADED, 1, reason)
+
+    def _count_places(self, postings: Sequence[int], new: frozenset[int]) -> None:
+        fresh = len(new.intersection(postings))
+        self._metrics.add(SERVER_PLACES, fresh, "new")
+        self._metrics.add(SERVER_PLACES, len(postings) - fresh, "known")
+
+
+def _asked_about(request: recommend_pb2.RecommendRequest, caller: Caller) -> tuple[str, ...]:
+    """Nothing for the key of an app, which anybody can read."""
+    field = "explain_item_ids"
+    if caller.role == "client":
+        raise ForbiddenError(
+            "INSUFFICIENT_SCOPE",
+            f"{field} needs a key with the role backend or operator; this one is for apps",
+            metadata={"field": field},
+        )
+    return to_asked_about(field, request.explain_item_ids)
 
 
 def _around(listing: Listing) -> recommend_pb2.NearbyResponse:
@@ -120,25 +156,17 @@ def _explained(placed: Placed, slate: Slate, mask: Mask) -> recommend_pb2.Recomm
         score=placed.score,
         reward_token=placed.token,
         item=item_pb2.Item.FromString(painted(placed.shown.display, mask)),
+        pinned=placed.pinned,
     )
-    _explain(message.explanation, placed, slate)
+    market, subject = placed.shown.market, _subject(placed)
+    explain(message.explanation, slate, slate.beliefs, placed.column, market, subject)
     return message
 
 
-def _explain(message: recommend_pb2.ItemExplanation, placed: Placed, slate: Slate) -> None:
-    message.posting = placed.shown.posting
-    message.market = slate.view.atlas.id_of(placed.shown.market)
-    beliefs, column = slate.beliefs, placed.column
-    draws = drawn(slate, placed)
-    for row, kind in enumerate(beliefs.kinds):
-        message.kinds.add(
-            kind=kind,
-            weight=beliefs.weights[row],
-            exposure=beliefs.exposures[row, column],
-            success=beliefs.successes[row, column],
-            prior_mean=beliefs.priors[row].mean,
-            prior_strength=beliefs.priors[row].strength,
-            posterior_a=beliefs.a[row, column],
-            posterior_b=beliefs.b[row, column],
-            draw=draws[row],
-        )
+def _subject(placed: Placed) -> Subject:
+    """Whole, whatever the caller wants to see of it."""
+    shown = placed.shown
+    item = item_pb2.Item.FromString(painted(shown.display, None))
+    return Subject(
+        shown.posting, item.category, frozenset(tag.name for tag in item.tags), item.owner, shown.distance_m
+    )

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 import grpc
 from google.protobuf.message import Message
 
-from nearcast.v1 import catalog_pb2, event_pb2, recommend_pb2, stats_pb2
+from nearcast.v1 import admin_pb2, catalog_pb2, event_pb2, recommend_pb2, stats_pb2
+from nearcast_server.rpc.admin import AdminService
 from nearcast_server.rpc.catalog import CatalogService
 from nearcast_server.rpc.endpoint import Endpoint, Handle, Method
 from nearcast_server.rpc.event import EventService
+from nearcast_server.rpc.experiments import ExperimentRequests
 from nearcast_server.rpc.recommend import RecommendService
 from nearcast_server.rpc.stats import StatsService
 from nearcast_server.rpc.streaming import StreamEndpoint, StreamMethod
@@ -18,6 +20,7 @@ from nearcast_telemetry.metrics import SERVER_WATCHERS_OPEN
 
 EVERYONE: frozenset[Role] = frozenset(("client", "backend", "operator"))
 BACKENDS: frozenset[Role] = frozenset(("backend", "operator"))
+OPERATORS: frozenset[Role] = frozenset(("operator",))
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,8 @@ class Services:
     recommend: RecommendService
     event: EventService
     stats: StatsService
+    admin: AdminService
+    experiments: ExperimentRequests
 
 
 def methods(services: Services) -> dict[str, list[Method | StreamMethod]]:
@@ -56,6 +61,20 @@ def methods(services: Services) -> dict[str, list[Method | StreamMethod]]:
             StreamMethod(
                 "WatchStats", stats_pb2.WatchStatsRequest, BACKENDS, stats.WatchStats, SERVER_WATCHERS_OPEN
             ),
+        ],
+        _name(admin_pb2, "AdminService"): [
+            _method(admin_pb2.ValidatePolicyRequest, OPERATORS, services.admin.ValidatePolicy),
+            _method(admin_pb2.ApplyPolicyRequest, OPERATORS, services.admin.ApplyPolicy),
+            _method(admin_pb2.RollbackPolicyRequest, OPERATORS, services.admin.RollbackPolicy),
+            _method(admin_pb2.GetPolicyRequest, OPERATORS, services.admin.GetPolicy),
+            _method(admin_pb2.ListPolicyRevisionsRequest, OPERATORS, services.admin.ListPolicyRevisions),
+            _method(admin_pb2.FreezeRequest, OPERATORS, services.admin.Freeze),
+            _method(admin_pb2.UnfreezeRequest, OPERATORS, services.admin.Unfreeze),
+            _method(admin_pb2.ExplainDecisionRequest, OPERATORS, services.admin.ExplainDecision),
+            _method(admin_pb2.StartExperimentRequest, OPERATORS, services.experiments.StartExperiment),
+            _method(admin_pb2.StopExperimentRequest, OPERATORS, services.experiments.StopExperiment),
+            _method(admin_pb2.GetExperimentRequest, OPERATORS, services.experiments.GetExperiment),
+            _method(admin_pb2.ListExperimentsRequest, OPERATORS, services.experiments.ListExperiments),
         ],
     }
 

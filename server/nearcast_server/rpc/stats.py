@@ -5,10 +5,13 @@ from collections.abc import Iterable
 from contextlib import aclosing
 
 from nearcast.v1 import stats_pb2
-from nearcast_server.reporting import FeedReport, ItemReport, Reporter, check_ids
+from nearcast_server.feedreports import FeedReport
+from nearcast_server.reporting import ItemReport, KindReport, Reporter, check_ids
 from nearcast_server.rpc.eventstream import ENDS
 from nearcast_server.rpc.items import to_stamp
+from nearcast_server.rpc.origins import to_origin
 from nearcast_server.rpc.streaming import Stream
+from nearcast_server.standings import FeedStanding
 from nearcast_server.watching import StatsWatch, Update, Watcher, Wish
 from nearcast_store.tenants.protocol import Caller
 
@@ -27,11 +30,17 @@ class StatsService:
         """Counts and posteriors of items, and of feeds."""
         check_ids(request.item_ids)
         report = await self._reporter.report(
-            caller.tenant_id, list(request.item_ids), request.page_size, positions=request.positions
+            caller.tenant_id,
+            list(request.item_ids),
+            request.page_size,
+            positions=request.positions,
+            market=request.market,
+            segment=request.segment,
         )
         return stats_pb2.GetStatsResponse(
             items=_items(report.items),
             feeds=_feeds(report.feeds),
+            standing=_standing(report.standing),
             policy_revision=report.revision,
             policy_epoch=report.epoch,
             read_at=to_stamp(report.read_at),
@@ -89,6 +98,7 @@ def _message(update: Update) -> stats_pb2.WatchStatsResponse:
     return stats_pb2.WatchStatsResponse(
         items=_items(update.items),
         feeds=_feeds(update.feeds),
+        standing=_standing(update.standing) if update.standing else None,
         policy_revision=revision,
         policy_epoch=epoch,
         read_at=to_stamp(update.read_at),
@@ -106,9 +116,19 @@ def _feeds(feeds: Iterable[FeedReport]) -> list[stats_pb2.FeedStats]:
             probability=feed.probability,
             posterior_a=feed.a,
             posterior_b=feed.b,
+            best_probability=feed.best,
         )
         for feed in feeds
     ]
+
+
+def _standing(standing: FeedStanding) -> stats_pb2.FeedStanding:
+    return stats_pb2.FeedStanding(
+        leader=standing.leader,
+        value_remaining=standing.value_remaining,
+        days=standing.days,
+        advice=f"STOP_ADVICE_{standing.advice.name}",
+    )
 
 
 def _items(items: Iterable[ItemReport]) -> list[stats_pb2.ItemStats]:
@@ -125,16 +145,21 @@ def _item(item: ItemReport) -> stats_pb2.ItemStats:
             stats_pb2.PositionStats(first=each.first, last=each.last, served=each.served)
             for each in item.positions
         ],
-        kinds=[
-            stats_pb2.KindStats(
-                kind=kind.kind,
-                count=kind.count,
-                exposure=kind.exposure,
-                success=kind.success,
-                posterior_a=kind.a,
-                posterior_b=kind.b,
-                rate=kind.rate,
-            )
-            for kind in item.kinds
-        ],
+        kinds=[_kind(kind) for kind in item.kinds],
     )
+
+
+def _kind(kind: KindReport) -> stats_pb2.KindStats:
+    message = stats_pb2.KindStats(
+        kind=kind.kind,
+        count=kind.count,
+        exposure=kind.exposure,
+        success=kind.success,
+        posterior_a=kind.a,
+        posterior_b=kind.b,
+        rate=kind.rate,
+    )
+    if kind.prior is not None:
+        message.prior_mean, message.prior_strength = kind.prior.prior.mean, kind.prior.prior.strength
+        message.prior_origin.CopyFrom(to_origin(kind.prior, kind.fit))
+    return message

@@ -10,6 +10,7 @@ from google.rpc.status_pb2 import Status
 
 from nearcast_catalogue.checking import Violation
 from nearcast_server.errors import (
+    ChangedError,
     ExhaustedError,
     FaultError,
     ForbiddenError,
@@ -40,6 +41,7 @@ CODES: dict[type[RequestError], grpc.StatusCode] = {
     UnauthenticatedError: grpc.StatusCode.UNAUTHENTICATED,
     ForbiddenError: grpc.StatusCode.PERMISSION_DENIED,
     NotFoundError: grpc.StatusCode.NOT_FOUND,
+    ChangedError: grpc.StatusCode.ABORTED,
     UnsupportedError: grpc.StatusCode.FAILED_PRECONDITION,
     ExhaustedError: grpc.StatusCode.RESOURCE_EXHAUSTED,
     UnavailableError: grpc.StatusCode.UNAVAILABLE,

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
 import grpc
 from prometheus_client import CollectorRegistry
@@ -15,11 +16,13 @@ from nearcast_config.policy import Policy
 from nearcast_geo.point import Point
 from nearcast_ledger.event import Durability, Entry
 from nearcast_ledger.requestid import RequestIds
+from nearcast_server.appraising import Appraiser
 from nearcast_server.bordering import MarketKeeper
 from nearcast_server.callers import KeyCallers
 from nearcast_server.cataloguing import Cataloguer
 from nearcast_server.deciding import Decider
 from nearcast_server.gate import Gate
+from nearcast_server.governing import Governor
 from nearcast_server.listing import Lister
 from nearcast_server.listpages import MARKETS, ListPages
 from nearcast_server.noticeboard import Noticeboard
@@ -28,9 +31,12 @@ from nearcast_server.recommending import Recommender
 from nearcast_server.recording import Recorder
 from nearcast_server.refreshing import Refresher
 from nearcast_server.reporting import Reporter
+from nearcast_server.retelling import Teller
+from nearcast_server.rpc.admin import AdminService
 from nearcast_server.rpc.catalog import CatalogService
 from nearcast_server.rpc.endpoint import Deadlines, Endpoint, InFlight, Method
 from nearcast_server.rpc.event import EventService
+from nearcast_server.rpc.experiments import ExperimentRequests
 from nearcast_server.rpc.recommend import RecommendService
 from nearcast_server.rpc.service import Services, generic_handlers, methods
 from nearcast_server.rpc.stats import StatsService
@@ -52,6 +58,7 @@ from nearcast_store.tenants.protocol import Caller
 from nearcast_telemetry.metrics import SERVER_METRICS, Metrics
 from tests.gateways import Refusal
 
+NOBODY: Any = None
 DEADLINES = Deadlines(default_s=0.3, max_s=0.5)
 LIMITS = Limits()
 MOST_EVENT_CALLS = 50
@@ -106,6 +113,13 @@ class _Index:
         return Found((), truncated=False)
 
 
+class _NoDecisions:
+    """Nothing was logged."""
+
+    async def find(self, tenant_id: int, request_id: UUID) -> bytes | None:
+        return None
+
+
 class _Tenants(MemoryTenantStore):
     def __init__(self, faults: Faults) -> None:
         super().__init__(time.time)
@@ -125,6 +139,13 @@ class _Log:
         await self._faults.log()
         self._appended.append(entry)
         return Durability.MEMORY
+
+
+def _admin_service(
+    policies: MemoryPolicyStore, catalog: MemoryCatalogStore, tenancies: Tenancies
+) -> AdminService:
+    teller = Teller(_NoDecisions(), catalog, policies, 3, time.time)
+    return AdminService(Governor(policies, MemoryMarketStore()), ListPages(tenancies), teller)
 
 
 def _catalog_service(catalog: MemoryCatalogStore, tenancies: Tenancies) -> CatalogService:
@@ -167,6 +188,7 @@ async def faulty_gateway(deadlines: Deadlines = DEADLINES, limits: Limits = LIMI
             time.time,
             metrics,
             ServedTally(served, metrics),
+            Appraiser(catalog),
         ),
         EventService(
             Recorder(_Log(faults, appended), tenancies, time.time, "faulty", Durability.MEMORY),
@@ -174,6 +196,8 @@ async def faulty_gateway(deadlines: Deadlines = DEADLINES, limits: Limits = LIMI
             gate,
         ),
         StatsService(reporter, StatsWatch(reporter, counts, tenancies, board), 15.0),
+        _admin_service(policies, catalog, tenancies),
+        ExperimentRequests(NOBODY, NOBODY),
     )
     server = grpc.aio.server()
     draining = Draining()

@@ -16,7 +16,20 @@ ADMIN = (
     *("UpsertItems", "DeleteItems", "GetItem", "ListItems", "GetStats", "WatchStats"),
     *("UpsertMarkets", "DeleteMarkets", "ListMarkets"),
 )
-EMPTY_HANDED = {"GetItem": "ITEM_NOT_FOUND", "WatchStats": "RESUME_TOKEN_INVALID"}
+OPERATORS = (
+    *("ValidatePolicy", "ApplyPolicy", "RollbackPolicy", "GetPolicy", "ListPolicyRevisions"),
+    *("Freeze", "Unfreeze", "ExplainDecision"),
+    *("StartExperiment", "StopExperiment", "GetExperiment", "ListExperiments"),
+)
+EMPTY_HANDED = {
+    "GetItem": "ITEM_NOT_FOUND",
+    "WatchStats": "RESUME_TOKEN_INVALID",
+    "Freeze": "MARKET_UNKNOWN",
+    "ExplainDecision": "DECISION_NOT_LOGGED",
+    "StartExperiment": "EXPERIMENT_UNFIT",
+    "StopExperiment": "EXPERIMENT_NOT_FOUND",
+    "GetExperiment": "EXPERIMENT_NOT_FOUND",
+}
 UNKNOWN = "the API key is unknown, expired or revoked"
 LATEST_S = 5.0
 
@@ -132,14 +145,15 @@ async def test_a_key_revoked_while_in_use_is_refused_soon(gateway: Gateway, tena
 async def test_a_role_may_call_what_it_is_for(
     gateway: Gateway, tenant: Tenant, name: str, role: Role
 ) -> None:
-    may = role != "client" or name not in ADMIN
+    allowed = ["operator"] if name in OPERATORS else ["backend", "operator"] if name in ADMIN else [*ROLES]
+    may = role in allowed
     if may:
         assert await gateway.reason_of(tenant, GOOD[name], role=role) == EMPTY_HANDED.get(name, "")
         return
     before = await gateway.state(tenant)
     refusal = await refusal_of(gateway.call(tenant, GOOD[name], role=role))
     assert (refusal.code, refusal.reason) == ("PERMISSION_DENIED", "INSUFFICIENT_SCOPE")
-    assert refusal.metadata == {"role": "client", "allowed": "backend,operator"}
+    assert refusal.metadata == {"role": role, "allowed": ",".join(allowed)}
     assert_well_formed(gateway, tenant, refusal)
     await assert_unharmed(gateway, tenant, before)
 

@@ -175,6 +175,7 @@ def people() -> Iterator[Row]:
         yield Row(f"empty {field}", recommend(1, 1, person=empty), "ID_LENGTH", f"person.{field}", LENGTH)
     yield Row("surface", recommend(1, 1, scenario="x"), "SCENARIO_UNKNOWN", "scenario", "one of default")
     yield Row("sql", recommend(1, 1, scenario="' or 1=1"), "SCENARIO_UNKNOWN", "scenario", "one of default")
+    yield Row("segment", recommend(1, 1, segment="x" * 65), "TEXT_TOO_LONG", "segment", "1 to 64 characters")
     yield Row(
         "long",
         recommend(1, 1, scenario="x" * 65),

@@ -10,7 +10,7 @@ import grpc
 import pytest
 from google.protobuf.message import Message
 
-from nearcast.v1 import catalog_pb2, event_pb2, stats_pb2
+from nearcast.v1 import admin_pb2, catalog_pb2, event_pb2, stats_pb2
 from nearcast_ledger.requestid import RequestIds
 from nearcast_server.rpc.endpoint import Deadlines
 from nearcast_store.errors import (
@@ -35,6 +35,8 @@ from tests.integration.hostile.rows import assert_unharmed, assert_well_formed, 
 
 SECRET = "postgres://nearcast:hunter2@db.internal:5432/town"
 MIB = 1 << 20
+# A decision of 2023, of which nobody knows.
+LONG_AGO = "018bcfe5-6800-7000-8000-000000000001"
 GOOD: dict[str, Message] = {
     "UpsertItems": catalog_pb2.UpsertItemsRequest(items=[{"item_id": "a"}]),  # type: ignore[list-item]
     "DeleteItems": catalog_pb2.DeleteItemsRequest(item_ids=["a"], allow_missing=True),
@@ -49,6 +51,18 @@ GOOD: dict[str, Message] = {
     "StreamEvents": event_pb2.StreamEventsRequest(hello=event_pb2.StreamHello(version=1)),
     "GetStats": stats_pb2.GetStatsRequest(page_size=1),
     "WatchStats": stats_pb2.WatchStatsRequest(resume_token="none"),
+    "ValidatePolicy": admin_pb2.ValidatePolicyRequest(policy_toml="[policy]"),
+    "ApplyPolicy": admin_pb2.ApplyPolicyRequest(policy_toml="[policy]"),
+    "RollbackPolicy": admin_pb2.RollbackPolicyRequest(revision=1),
+    "GetPolicy": admin_pb2.GetPolicyRequest(revision=1),
+    "ListPolicyRevisions": admin_pb2.ListPolicyRevisionsRequest(page_size=1),
+    "Freeze": admin_pb2.FreezeRequest(market="nowhere"),
+    "Unfreeze": admin_pb2.UnfreezeRequest(market="nowhere"),
+    "ExplainDecision": admin_pb2.ExplainDecisionRequest(request_id=LONG_AGO),
+    "StartExperiment": admin_pb2.StartExperimentRequest(name="good", policy_toml="[policy]", share=0.1),
+    "StopExperiment": admin_pb2.StopExperimentRequest(name="nothing"),
+    "GetExperiment": admin_pb2.GetExperimentRequest(name="nothing"),
+    "ListExperiments": admin_pb2.ListExperimentsRequest(limit=1),
 }
 # The answer to a message without any field, and to one whose first field has another wire type.
 EMPTY = {

@@ -25,6 +25,7 @@ from nearcast_server.orders import orders_of
 from nearcast_server.recalling import Recall
 from nearcast_server.recommending import Recommender, Slate
 from nearcast_server.searching import IndexFinder
+from nearcast_server.surfaces import surfaces_of
 from nearcast_server.tenancy import Tenancies, Tokens, View
 from nearcast_store.counting.protocol import CountRow
 from nearcast_store.index.memory import MemoryGeoIndex
@@ -79,7 +80,7 @@ def make_view(
     return View(
         tenant_id=tenant_id,
         revision=revision,
-        orders=orders_of(revision.policy.feeds, revision.policy.exploration.sharpness),
+        orders=orders_of(revision.policy),
         tokens=Tokens.of(keyring),
         epochs={epoch.number: epoch for epoch in epochs},
         latest_epoch=epochs[-1] if epochs else None,
@@ -87,6 +88,7 @@ def make_view(
         read_at=now,
         beat=Beat(now, now),
         store_answers=True,
+        surfaces=surfaces_of(revision.policy.scenarios),
     )
 
 

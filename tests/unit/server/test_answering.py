@@ -2,7 +2,8 @@
 
 import asyncio
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,28 +11,35 @@ import msgspec
 import numpy as np
 import pytest
 
+from nearcast_bandit.arrays import Integers
+from nearcast_bandit.factors import Boost, Factors
+from nearcast_bandit.fitting import FitKind
+from nearcast_bandit.hierarchy import Level, LevelPrior
+from nearcast_bandit.posterior import Prior
 from nearcast_catalogue.eligibility import Filter
 from nearcast_catalogue.hours import OpeningInterval, WeeklyHours
 from nearcast_catalogue.item import Place, ServedItem
-from nearcast_config.policy import Exploration
+from nearcast_config.policy import Exploration, Feed, Policy, Priors
 from nearcast_config.policy import Slate as SlateLimits
 from nearcast_geo.geojson import SMALL_LIMITS, read_area
 from nearcast_geo.point import Point
 from nearcast_ledger.kinds import IMPRESSION
 from nearcast_replica.answering import Answerer
-from nearcast_replica.columns import pack_stats
+from nearcast_replica.changes import Applied, SegmentChange
 from nearcast_replica.files import Files
-from nearcast_replica.growing import Words
 from nearcast_replica.twin import Twin
 from nearcast_replica.writing import SegmentWriter
 from nearcast_server.answering import ReplicaFinder
 from nearcast_server.evidence import Beliefs, Evidence
-from nearcast_server.finding import ByFeed, Finding, Listed, Ranking, Search, Shuffled
+from nearcast_server.finding import NOBODY, ByFeed, Finding, Listed, Ranking, Search, Shuffled
 from nearcast_server.gathering import Reach
+from nearcast_server.priors import priors_of
 from nearcast_server.replicas import Replicas
 from nearcast_server.searching import IndexFinder
+from nearcast_server.telling import Births, tell
 from nearcast_server.tenancy import Tenancies, View
 from nearcast_store.index.memory import MemoryGeoIndex
+from nearcast_store.priors.protocol import EVERYWHERE, PriorFit, Region
 from tests.geojsons import polygon
 from tests.unit.server.scene import (
     CENTER,
@@ -53,17 +61,47 @@ HOURS = (
     WeeklyHours("Europe/Oslo", ()),
     WeeklyHours("UTC", tuple(OpeningInterval(day, 0, 1440) for day in range(7))),
 )
-FEEDS = ("nearest", "newest", "most_applied", "draw")
-RANKINGS: tuple[Ranking, ...] = (*(ByFeed(feed, 77) for feed in FEEDS), Shuffled(50, 78), Listed())
+FEEDS = ("nearest", "newest", "most_applied", "popular", "draw")
+RANKINGS: tuple[Ranking, ...] = (
+    *(ByFeed(feed, 77) for feed in FEEDS),
+    ByFeed("draw", 77, by_mean=True),
+    Shuffled(50, 78),
+    Listed(),
+)
+
+
+FACTORS = Factors(
+    (
+        Boost("category", "food", 4.0),
+        Boost("category", "unheard of", 9.0),
+        Boost("tag", "tag 2", 0.3),
+        Boost("tag", "tag 4", 2.0),
+        Boost("owner", "bob", 8.0),
+    ),
+    900.0,
+    0.2,
+    frozenset(range(1, ITEMS, 5)),
+)
+SURFACE = Filter(
+    tags_any=frozenset({"tag 0", "tag 1"}),
+    tags_none=frozenset({"tag 3"}),
+    categories=frozenset({"food", ""}),
+    categories_none=frozenset({"", "unheard of"}),
+    exclude_item_ids=frozenset({"item-0013", "unknown"}),
+)
+
+
+def id_of(served: ServedItem) -> bytes:
+    return served.item.item_id.encode()
 
 
 class Rounded(Evidence):
-    """What is believed of items that were counted, as 32 bits hold it."""
+    """What is believed of items that the replica is told of, as 32 bits hold it."""
 
-    def beliefs(self, postings: Sequence[int]) -> Beliefs:
-        exact = super().beliefs(postings)
-        is_counted = np.array([posting in self.rows for posting in postings], bool)
-        a, b = (np.where(is_counted, each.astype(np.float32), each) for each in (exact.a, exact.b))
+    def beliefs_from(self, postings: Sequence[int], lines: Integers) -> Beliefs:
+        exact = super().beliefs_from(postings, lines)
+        is_told = np.array([posting in self.rows or self.priors.fits > 0 for posting in postings], bool)
+        a, b = (np.where(is_told, each.astype(np.float32), each) for each in (exact.a, exact.b))
         return replace(exact, a=a, b=b)
 
 
@@ -88,6 +126,7 @@ def some_items(rng: np.random.Generator) -> list[ServedItem]:
             places=tuple(places),
             tags=tagged(*(f"tag {n}" for n in rng.integers(0, 5, 2).tolist())),
             category=("", "food", "jobs")[posting % 3],
+            owner=("", "ann", "bob", "cod", "ann", "ann")[posting % 11 % 6],
             hours=HOURS[posting % 5] if posting % 5 < len(HOURS) else None,
             reach_m=float(rng.uniform(100, 9000)) if posting % 6 == 0 else None,
             reach_area=around(CENTER, rng, 20_000.0) if posting % 6 == 1 else "",
@@ -105,6 +144,17 @@ class Town:
     view: View
     index: IndexFinder
     replica: ReplicaFinder
+    items: MemoryGeoIndex
+    writer: SegmentWriter
+
+    def write(self, served: ServedItem, sequence: int) -> None:
+        """A new item, or an old one as it is now."""
+        births = Births(self.writer.kinds, lambda: self.view.evidence)
+        (words,) = births([served])
+        message = served.item.item_id.encode()
+        applied = self.writer.apply([SegmentChange(sequence, served.posting, served, message, words)])
+        assert isinstance(applied, Applied)
+        self.items.put(TENANT, served)
 
     def both(self, search: Search) -> tuple[Finding, Finding]:
         answered = self.replica.find(search)
@@ -121,34 +171,71 @@ def answerer(request: pytest.FixtureRequest) -> Answerer:
     return answerer()
 
 
+def some_fit(rng: np.random.Generator) -> PriorFit:
+    """Of some kinds, markets and categories, each with a prior of its own."""
+
+    def some_prior(level: Level) -> LevelPrior:
+        prior = Prior(float(rng.uniform(0.01, 0.5)), float(rng.uniform(1, 300)))
+        return LevelPrior(prior, level, FitKind.FITTED, 3, 40.0, 5.0, 0.5)
+
+    priors: dict[int, dict[Region, LevelPrior]] = {}
+    for kind in KINDS[:2]:
+        priors[kind] = {EVERYWHERE: some_prior(Level.ALL)}
+        for market in range(3):
+            if rng.random() < 0.8:
+                priors[kind][market, None] = some_prior(Level.MARKET)
+            for category in ("", "food", "elsewhere"):
+                if rng.random() < 0.6:
+                    priors[kind][market, category] = some_prior(Level.CATEGORY)
+    return PriorFit(TENANT, 1, b"", NOW, priors)
+
+
 @pytest.fixture
 def town(tmp_path: Path, answerer: Answerer) -> Iterator[Town]:
+    with open_town(tmp_path, answerer, None) as town:
+        yield town
+
+
+@pytest.fixture
+def learned_town(tmp_path: Path, answerer: Answerer) -> Iterator[Town]:
+    """Whose priors were fitted."""
+    with open_town(tmp_path, answerer, some_fit(np.random.default_rng(21))) as town:
+        yield town
+
+
+@contextmanager
+def open_town(
+    tmp_path: Path, answerer: Answerer, fit: PriorFit | None, message: Callable[[ServedItem], bytes] = id_of
+) -> Iterator[Town]:
     rng = np.random.default_rng(20)
     policy = make_policy(
-        exploration=Exploration(share=0.0, sharpness=0.8), slate=SlateLimits(max_candidates=MOST)
+        exploration=Exploration(share=0.0, sharpness=0.8),
+        slate=SlateLimits(max_candidates=MOST),
+        feeds=Policy().feeds | {"popular": Feed(order="popular")},
+        priors=Priors(mode="learned"),
     )
     counts = [make_count(posting, IMPRESSION, int(rng.integers(1, 500))) for posting in range(1, 300)]
     counts += [make_count(p, kind, int(rng.integers(0, 40))) for p in range(1, 300) for kind in KINDS]
     view = make_view(policy, counts=counts)
-    exact = view.evidence
+    exact = replace(view.evidence, priors=priors_of(view.revision, fit))
     fields = {name: getattr(exact, name) for name in Evidence.__dataclass_fields__}
     view = replace(view, evidence=Rounded(**fields))
     items, index = some_items(rng), MemoryGeoIndex()
     for served in items:
         index.put(TENANT, served)
     files = Files(tmp_path, tmp_path, "test", TENANT)
-    writer = SegmentWriter(files, "test", tuple(sorted(exact.numbers)), lambda: NOW)
+    writer = SegmentWriter(files, "test", (IMPRESSION, *sorted(exact.numbers)), lambda: NOW)
     filling = writer.begin_filling()
-    filling.add(items, [served.item.item_id.encode() for served in items])
-    writer.adopt(filling.finish(1))
-    beliefs = exact.beliefs(list(exact.rows))
-    for row, kind in enumerate(beliefs.numbers):
-        writer.put_statistics(Words(kind, beliefs.postings, pack_stats(beliefs.a[row], beliefs.b[row])))
+    filling.add(items, [message(served) for served in items])
+    generation = filling.finish(1)
+    writer.adopt(generation)
+    told = generation.postings() if exact.priors.fits else list(exact.rows)
+    tell(writer.put_statistics, exact, generation, told)
     tenancies = Tenancies()
     tenancies.publish(view)
     replicas = Replicas(lambda _: files, "test", tenancies, lambda: answerer, lambda: NOW)
     asyncio.run(replicas.open())
-    yield Town(view, IndexFinder(index), ReplicaFinder(replicas))
+    yield Town(view, IndexFinder(index), ReplicaFinder(replicas), index, writer)
     writer.close()
 
 
@@ -172,7 +259,8 @@ def searches(view: View, ranking: Ranking, seed: int) -> Iterator[Search]:
         enough = 0 if isinstance(ranking, Listed) else limit
         most = MOST if rng.random() < 0.7 else 60
         reach = Reach(radius_m, radius_m, 20_000.0, factors, enough, most)
-        yield Search(view, CENTER, reach, wanted, ranking, limit, NOW, left_out)
+        capped = np.unique(rng.integers(1, ITEMS, 60)) if rng.random() < 0.5 else NOBODY
+        yield Search(view, CENTER, reach, wanted, ranking, limit, NOW, left_out, capped=capped)
 
 
 def assert_alike(index: Finding, replica: Finding) -> None:
@@ -194,6 +282,125 @@ def test_both_find_the_same(town: Town, ranking: Ranking) -> None:
         assert_alike(index, replica)
         found += len(index.items)
     assert found > 100
+
+
+@pytest.mark.parametrize("ranking", [ByFeed("draw", 77), ByFeed("nearest", 7), Shuffled(50, 78)], ids=str)
+def test_both_tell_how_many_pause(town: Town, ranking: Ranking) -> None:
+    """As many as there are beside those found when nothing pauses."""
+    told = 0
+    for search in searches(town.view, ranking, 8):
+        asked = msgspec.structs.replace(search, captured=True)
+        index, replica = town.both(asked)
+        assert index.capped == replica.capped
+        reach = msgspec.structs.replace(asked.reach, radius_m=index.radius_used_m, factors=())
+        freely = msgspec.structs.replace(asked, reach=reach, capped=NOBODY)
+        assert town.both(freely)[0].eligible == index.eligible + index.capped
+        told += index.capped
+    assert told > 20
+
+
+@pytest.mark.parametrize(
+    "ranking", [ByFeed("draw", 82), ByFeed("draw", 83, by_mean=True), Shuffled(50, 84)], ids=str
+)
+def test_both_multiply_by_the_same_and_tell_it(town: Town, ranking: Ranking) -> None:
+    found = 0
+    for search in searches(town.view, ranking, 7):
+        index, replica = town.both(msgspec.structs.replace(search, factors=FACTORS, captured=True))
+        assert_alike(index, replica)
+        assert index.pool is not None
+        assert index.pool.factors is not None
+        assert replica.pool is not None
+        assert replica.pool.factors is not None
+        told = dict(zip(replica.pool.postings.tolist(), replica.pool.factors.tolist(), strict=True))
+        expected = dict(zip(index.pool.postings.tolist(), index.pool.factors.tolist(), strict=True))
+        assert told == pytest.approx(expected, rel=1e-9)
+        found += len(index.items)
+    assert found > 100
+
+
+def test_both_hold_to_the_filter_of_a_surface_besides(town: Town) -> None:
+    found = 0
+    for search in searches(town.view, ByFeed("draw", 85), 8):
+        wanted = msgspec.structs.replace(search.wanted, also=SURFACE)
+        index, replica = town.both(msgspec.structs.replace(search, wanted=wanted))
+        assert_alike(index, replica)
+        assert 13 not in index.postings
+        found += len(index.items)
+    assert found > 20
+
+
+def test_what_a_surface_bars_stays_out_in_its_next_life(town: Town) -> None:
+    reach = Reach(20_000.0, 20_000.0, 20_000.0, (), 0, 100_000)
+    barred = Filter(also=Filter(exclude_item_ids=frozenset({"item-0013", "item-0900"})))
+    search = Search(town.view, CENTER, reach, barred, ByFeed("draw", 1), 1000, NOW)
+    assert_alike(*town.both(search))
+    town.write(make_served(900), 2)
+    town.write(make_served(901, item_id="item-0013"), 3)
+    index, replica = town.both(search)
+    assert_alike(index, replica)
+    assert not {13, 900, 901} & set(replica.postings)
+    assert 12 in replica.postings
+
+
+@pytest.mark.parametrize(
+    "ranking", [ByFeed("draw", 79), ByFeed("most_applied", 80), Shuffled(50, 81)], ids=str
+)
+def test_both_find_the_same_by_learned_priors(learned_town: Town, ranking: Ranking) -> None:
+    found = 0
+    for search in searches(learned_town.view, ranking, 6):
+        index, replica = learned_town.both(search)
+        assert_alike(index, replica)
+        found += len(index.items)
+    assert found > 100
+
+
+def assert_believed_alike(town: Town) -> set[tuple[int, Level]]:
+    """A, B and where the priors come from, of all that is near; the kinds and levels there were."""
+    reach = Reach(20_000.0, 20_000.0, 20_000.0, (), 0, 100_000)
+    search = Search(town.view, CENTER, reach, Filter(), ByFeed("nearest", 1), 1000, NOW, frozenset())
+    index, replica = (finding.beliefs() for finding in town.both(search))
+    assert index.postings.tolist() == replica.postings.tolist()
+    np.testing.assert_allclose(replica.a, index.a, rtol=1e-7)
+    np.testing.assert_allclose(replica.b, index.b, rtol=1e-7)
+    levels = set()
+    for column in range(index.postings.size):
+        for row, kind in enumerate(index.numbers):
+            assert replica.prior(row, column) == index.prior(row, column)
+            levels.add((kind, index.prior(row, column).level))
+    return levels
+
+
+def test_both_believe_the_same_by_learned_priors(learned_town: Town) -> None:
+    levels = assert_believed_alike(learned_town)
+    assert levels == {
+        *((kind, level) for kind in KINDS[:2] for level in (Level.ALL, Level.MARKET, Level.CATEGORY)),
+        (KINDS[2], Level.CONFIGURED),
+    }
+
+
+def test_a_new_and_a_moved_item_begin_with_the_priors_of_their_places(learned_town: Town) -> None:
+    """At once: nobody ever finds them with another."""
+    for sequence, (posting, market, category) in enumerate(
+        [(ITEMS + 1, 1, "food"), (ITEMS + 2, 77, "jobs"), (17, 2, ""), (350, 0, "unheard of")], start=2
+    ):
+        served = msgspec.structs.replace(make_served(posting, category=category), market=market)
+        learned_town.write(served, sequence)
+        assert_believed_alike(learned_town)
+
+
+def test_what_nothing_was_told_of_is_scored_by_the_priors_of_now(town: Town) -> None:
+    reach = Reach(20_000.0, 20_000.0, 20_000.0, (), 0, 100_000)
+    priors = priors_of(town.view.revision, some_fit(np.random.default_rng(21)))
+    later = replace(town.view, evidence=replace(town.view.evidence, priors=priors))
+    scores = []
+    for view in (town.view, later):
+        search = Search(view, CENTER, reach, Filter(), ByFeed("popular", 1), 1000, NOW)
+        found = town.replica.find(search)
+        assert found is not None
+        scores.append(dict(zip(found.postings, found.scores, strict=True)))
+    untold = [posting for posting in scores[0] if posting >= 300]
+    assert len(untold) > 50
+    assert all(scores[0][posting] != scores[1][posting] for posting in untold)
 
 
 def test_both_go_on_with_a_list_where_the_other_left_off(town: Town) -> None:

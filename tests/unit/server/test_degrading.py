@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from nearcast_config.policy import Freshness, Master
+from nearcast_config.mastery import Master
+from nearcast_config.policy import Freshness
 from nearcast_server.degrading import KEEPER_SILENT_S, degraded
 from nearcast_server.tenancy import View
 from nearcast_store.tenants.protocol import Beat

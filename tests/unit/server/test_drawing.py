@@ -128,7 +128,7 @@ async def test_an_explanation_recomputes_the_score_that_decided() -> None:
     scene = town(20, make_view(only_feed("draw"), counts=counts))
     slate = await scene.ask()
     for placed in slate.items:
-        draws = drawn(slate, placed)
+        draws = drawn(slate, slate.beliefs, placed.column)
         assert all(0 < draw < 1 for draw in draws)
         assert np.dot(slate.beliefs.weights, draws) == pytest.approx(placed.score, abs=1e-12)
 
@@ -137,12 +137,14 @@ async def test_an_explanation_follows_the_sharpness_of_the_policy() -> None:
     policy = only_feed("draw", exploration=Exploration(share=0.0, sharpness=0.5))
     slate = await town(5, make_view(policy)).ask()
     for placed in slate.items:
-        assert np.dot(slate.beliefs.weights, drawn(slate, placed)) == pytest.approx(placed.score, abs=1e-12)
+        assert np.dot(slate.beliefs.weights, drawn(slate, slate.beliefs, placed.column)) == pytest.approx(
+            placed.score, abs=1e-12
+        )
 
 
 async def test_a_feed_that_does_not_draw_says_so() -> None:
     slate = await town(3, make_view(only_feed("nearest"))).ask()
-    assert drawn(slate, slate.items[0]) == [0.0, 0.0, 0.0]
+    assert drawn(slate, slate.beliefs, 0) == [0.0, 0.0, 0.0]
 
 
 async def test_a_kind_without_weight_has_no_say() -> None:

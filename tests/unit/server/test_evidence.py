@@ -9,7 +9,8 @@ import pytest
 from nearcast_bandit.exposure import Buckets, exposures
 from nearcast_config.policy import Exposure, Kind, Policy
 from nearcast_ledger.kinds import APPLY, IMPRESSION, SAVE, VIEW
-from nearcast_server.evidence import Beliefs, Evidence, Learner, exposure_rules
+from nearcast_server.evidence import Beliefs, Evidence, Learner
+from nearcast_store.counting.exposing import exposure_rules
 from nearcast_store.counting.protocol import CountRow
 from tests.unit.server.scene import HOUR, NOW, make_count, make_policy, make_revision
 
@@ -156,4 +157,4 @@ def test_kinds_stand_in_the_policys_order_with_their_numbers_and_weights() -> No
     assert found.kinds == tuple(Policy().kinds)
     assert found.numbers == (VIEW, SAVE, APPLY)
     assert found.weights == tuple(kind.weight for kind in Policy().kinds.values())
-    assert msgspec.structs.asdict(Policy().kinds["view"])["prior_mean"] == found.priors[0].mean
+    assert msgspec.structs.asdict(Policy().kinds["view"])["prior_mean"] == found.priors.otherwise[0].mean

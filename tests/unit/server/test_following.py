@@ -4,14 +4,22 @@ from collections.abc import Sequence
 
 import pytest
 
+from nearcast_config.mastery import Market, MarketKind
+from nearcast_config.policy import Exploration, Exposure
+from nearcast_geo.geojson import MARKET_LIMITS, read_area
 from nearcast_ledger.kinds import APPLY, IMPRESSION
-from nearcast_server.following import Following
+from nearcast_server.following import Following, Regional
 from nearcast_store.counting.protocol import Changes, CountRow
+from nearcast_store.curves.memory import MemoryCurveStore
+from nearcast_store.curves.protocol import CurveFit, Look
 from nearcast_store.errors import SchemaError, StoreUnavailableError
+from nearcast_store.markets.memory import MemoryMarketStore
+from nearcast_store.markets.protocol import Market as OnMap
 from nearcast_store.policies.memory import MemoryPolicyStore
 from nearcast_store.policies.protocol import Revision
 from tests.conftest import FixedClock
-from tests.unit.server.scene import TENANT, make_count, make_policy
+from tests.geojsons import box
+from tests.unit.server.scene import HOUR, TENANT, make_count, make_policy
 
 POSTINGS = range(1, 8)
 
@@ -58,6 +66,32 @@ def some_rows() -> list[CountRow]:
 
 def follow(policies: MemoryPolicyStore, counts: Parts, clock: FixedClock) -> Following:
     return Following(TENANT, policies, counts, clock)  # type: ignore[arg-type]
+
+
+async def test_a_curve_and_the_map_of_markets_are_followed_with_the_policy(
+    policies: Newer, clock: FixedClock
+) -> None:
+    exposure = Exposure(mode="pbm", position_curve="fitted", half_life_hours=0.0)
+    settings = Market(half_life_hours=1.0, kinds={"view": MarketKind(prior_mean=0.5)})
+    policy = make_policy(exposure=exposure, markets={"oslo": settings}, exploration=Exploration())
+    await policies.apply(TENANT, policy, "", "")
+    curves, markets = MemoryCurveStore(), MemoryMarketStore()
+    shown = make_count(1, IMPRESSION, 100)._replace(market=1, position_bucket=2, bucket=HOUR - 1000)
+    regional = Regional(markets, curves=curves, places_people=False)
+    counts = Parts([shown])
+    following = Following(TENANT, policies, counts, clock, regional)  # type: ignore[arg-type]
+
+    async def exposed() -> float:
+        return float((await following.view(None)).evidence.beliefs([1]).exposures.max())
+
+    assert await exposed() == 100
+    fit = CurveFit(TENANT, 1, clock(), (1.0, 0.25), ())
+    await curves.publish(Look(TENANT, clock(), b""), fit)
+    assert await exposed() == 25
+    area = read_area(box(10.0, 59.0, 11.0, 60.0), MARKET_LIMITS)
+    await markets.upsert(TENANT, [OnMap("oslo", "Oslo", "{}", area)], clock())
+    assert await exposed() == pytest.approx(0)
+    assert (await following.view(None)).evidence.priors.differ
 
 
 async def test_counts_that_come_in_parts_are_all_learned(policies: Newer, clock: FixedClock) -> None:
