@@ -25,6 +25,7 @@ _ADVICE = {
     "MISSING_CREDENTIALS": "Give a key with --api-key or NEARCAST_API_KEY.",
     "INVALID_API_KEY": "Check --api-key; make one with:  {nearcast} keys create",
     "INSUFFICIENT_SCOPE": "Use a key of another role; make one with:  {nearcast} keys create --role operator",
+    "SEGMENT_UNKNOWN": "See the segments with:  {nearcast} policy show",
     "SCENARIO_UNKNOWN": "See the scenarios with:  {nearcast} policy show",
     "MARKET_UNKNOWN": "See the markets with:  {nearcast} markets list",
     "KIND_UNKNOWN": "See the kinds with:  {nearcast} policy show",

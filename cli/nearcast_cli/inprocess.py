@@ -8,9 +8,12 @@ from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from itertools import count
 
+from prometheus_client import CollectorRegistry
+
 from nearcast_catalogue.eligibility import Filter
-from nearcast_catalogue.item import Item, Place, Tag
+from nearcast_catalogue.item import Item, Place, ServedItem, Tag
 from nearcast_catalogue.posting import ItemId
+from nearcast_config.masking import counts_items
 from nearcast_config.policy import Policy
 from nearcast_geo.point import normalise
 from nearcast_ledger.event import Durability
@@ -19,7 +22,10 @@ from nearcast_ledger.requestid import RequestIds
 from nearcast_server.asking import Area, RecommendQuery
 from nearcast_server.cataloguing import Cataloguer, Entry
 from nearcast_server.deciding import Decider
+from nearcast_server.decisionlog import DecisionLog
 from nearcast_server.errors import RequestError
+from nearcast_server.evidence import Beliefs
+from nearcast_server.following import Regional
 from nearcast_server.noticeboard import Noticeboard
 from nearcast_server.recalling import Recall
 from nearcast_server.recommending import Recommender
@@ -27,17 +33,25 @@ from nearcast_server.recording import Recorder
 from nearcast_server.refreshing import KEEPER, Refresher
 from nearcast_server.searching import IndexFinder
 from nearcast_server.tenancy import Tenancies
-from nearcast_statskeeper.epochs import is_due, next_epoch
+from nearcast_statskeeper.epochs import NO_ITEMS, is_due, next_epoch
 from nearcast_statskeeper.folding import plan
+from nearcast_statskeeper.jobs.curving import CurveFitter
+from nearcast_statskeeper.jobs.fitting import Fitter
+from nearcast_statskeeper.remembering import Notebook
+from nearcast_statskeeper.roster import Roster, kinds_left_at
+from nearcast_statskeeper.standpoint import Standpoint
 from nearcast_store.catalog.memory import MemoryCatalogStore
 from nearcast_store.changes.memory import MemoryChangeFeed
 from nearcast_store.counting.memory import MemoryCountStore
+from nearcast_store.curves.memory import MemoryCurveStore
 from nearcast_store.index.memory import MemoryGeoIndex
 from nearcast_store.intake.judging import Report
 from nearcast_store.log.memory import MemoryEventLog
 from nearcast_store.policies.memory import MemoryPolicyStore
+from nearcast_store.priors.memory import MemoryPriorStore
 from nearcast_store.seen.memory import MemorySeenStore
 from nearcast_store.tenants.memory import MemoryTenantStore
+from nearcast_telemetry.metrics import KEEPER_METRICS, Metrics
 from nearcast_town.backend import Ask, BackendRefusedError, Slate, SlateItem, TownEvent, TownItem
 
 # As often as simulated minutes: a real gateway looks twice a second, and a town's day has fewer events.
@@ -48,8 +62,16 @@ _MOST_RECORDS = 1_000_000
 class InProcess:
     """A backend for a town; `open` it first."""
 
-    def __init__(self, policy: Policy, start_s: float, seed: int) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        start_s: float,
+        seed: int,
+        scenario: str = "",
+        decision_log: DecisionLog | None = None,
+    ) -> None:
         self._now_s = start_s
+        self._scenario = scenario
         self._policy = policy
         self._random = _seeded(seed)
         clock = self._clock
@@ -60,24 +82,43 @@ class InProcess:
         self._counts = MemoryCountStore()
         self._policies = MemoryPolicyStore(clock, self._random)
         self._log = MemoryEventLog(clock)
-        tenancies = Tenancies()
+        self._tenancies = tenancies = Tenancies()
         request_ids = RequestIds(lambda: int(self._now_s * 1000), self._random)
         self._cataloguer = Cataloguer(self._catalog, clock)
+        seen = MemorySeenStore()
         self._recommender = Recommender(
             IndexFinder(self._index),
             tenancies,
             clock,
             Decider(request_ids, self._random),
-            Recall(MemorySeenStore()),
+            Recall(seen),
+            decision_log,
         )
         self._recorder = Recorder(self._log, tenancies, clock, "in-process", Durability.MEMORY)
+        priors, metrics = MemoryPriorStore(), Metrics(CollectorRegistry(), KEEPER_METRICS)
+        curves = MemoryCurveStore()
+        self._curver = CurveFitter(self._policies, self._counts, curves, metrics, clock, _nobody_else_leads)
+        self._fitter = Fitter(
+            Standpoint(self._policies, curves),
+            self._counts,
+            self._catalog,
+            priors,
+            metrics,
+            clock,
+            _nobody_else_leads,
+        )
+        roster = Roster(self._tenants, self._policies, clock)
+        self._notebook = Notebook(seen, roster, metrics, clock)
+        regional = Regional(priors=priors, owners=self._catalog, curves=curves)
         self._refresher = Refresher(
-            tenancies, self._tenants, self._policies, self._counts, Noticeboard(), clock
+            tenancies, self._tenants, self._policies, self._counts, Noticeboard(), clock, regional
         )
         self._applied = 0
+        self._served: dict[str, ServedItem] = {}
         self._refresh_at = start_s
         self._tenant_id = 0
         self._rewarding: set[int] = set()
+        self._left_at: frozenset[int] = frozenset()
 
     def _clock(self) -> float:
         return self._now_s
@@ -89,6 +130,7 @@ class InProcess:
         self._rewarding = {
             revision.kinds[name] for name, kind in revision.policy.kinds.items() if kind.rewards_feed
         }
+        self._left_at = kinds_left_at(revision)
         await self._keep()
 
     async def put_items(self, items: Sequence[TownItem]) -> None:
@@ -114,7 +156,7 @@ class InProcess:
             else Person(anonymous_id=ask.person.person_id),
             session_id=ask.session,
             session_token="",
-            scenario="",
+            scenario=self._scenario,
             page_token="",
             explain=False,
             canonical=b"",
@@ -134,6 +176,13 @@ class InProcess:
         recorded = await self._recorder.record(self._tenant_id, [_to_report(event) for event in events])
         return sum(judged.learned for judged in recorded.judged)
 
+    def beliefs(self, item_ids: Sequence[str]) -> Beliefs:
+        """What is believed of these items, in this order, as of the last refresh."""
+        served = [self._served[item_id] for item_id in item_ids]
+        places = [(each.market, each.item.category) for each in served]
+        evidence = self._tenancies.view(self._tenant_id).evidence
+        return evidence.beliefs([each.posting for each in served], places)
+
     async def advance(self, now_s: float) -> None:
         """Move the clock; keep and refresh when that is due."""
         self._now_s = now_s
@@ -144,14 +193,22 @@ class InProcess:
         """What keeper and refresher do between two decisions."""
         records = await self._log.read([self._tenant_id], _MOST_RECORDS, 0)
         if records:
-            await self._counts.fold(plan(records, self._rewards).batch)
+            batch = plan(records, self._rewards, (), self._leaves).batch
+            await self._counts.fold(batch)
+            self._notebook.note(batch.rows)
+            await self._notebook.write()
             await self._log.acknowledge(records)
         await self._tenants.beat(KEEPER, self._now_s, self._now_s)
         revision = await self._policies.current(self._tenant_id)
         latest = await self._policies.latest_epoch(self._tenant_id)
         if is_due(latest, revision, self._now_s):
             feeds = await self._counts.feed_counts(self._tenant_id)
-            await self._policies.publish(next_epoch(latest, revision, feeds, self._now_s))
+            items = NO_ITEMS
+            if counts_items(revision.policy):
+                items = await self._catalog.count_by_market(self._tenant_id)
+            await self._policies.publish(next_epoch(latest, revision, feeds, self._now_s, items))
+        await self._curver.fit(self._tenant_id)
+        await self._fitter.fit(self._tenant_id)
         await self._refresher.refresh()
         self._refresh_at = self._now_s + REFRESH_EVERY_S
 
@@ -162,10 +219,18 @@ class InProcess:
                 self._index.remove(self._tenant_id, change.posting)
             else:
                 self._index.put(self._tenant_id, change.served)
+                self._served[change.served.item.item_id] = change.served
             self._applied = change.sequence
 
     def _rewards(self, _tenant_id: int, _revision: int, kind: int) -> bool:
         return kind in self._rewarding
+
+    def _leaves(self, _tenant_id: int, _revision: int) -> frozenset[int]:
+        return self._left_at
+
+
+async def _nobody_else_leads() -> bool:
+    return True
 
 
 def _to_item(item: TownItem) -> Item:

@@ -24,21 +24,23 @@ class LifeEndedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Life:
-    """One world under one policy."""
+    """One world under one policy, which `name` tells from another."""
 
     seed: int
     centre: Point
     policy: Policy
     steps: int
     days: float
+    scenario: str = ""
+    name: str = ""
 
 
-def live_all(lives: Sequence[Life], jobs: int | None = None) -> Iterator[Report]:
+def live_all(lives: Sequence[Life], jobs: int | None = None) -> Iterator[tuple[Life, Report]]:
     """The report of each, as it is finished."""
     workers = min(len(lives), jobs or os.cpu_count() or 1)
     pool = _pool(workers) if workers > 1 else None
     if pool is None:
-        yield from map(live_once, lives)
+        yield from ((life, live_once(life)) for life in lives)
         return
     with pool:
         yield from pool.imap_unordered(_live_apart, lives)
@@ -57,10 +59,10 @@ def live_once(life: Life) -> Report:
     return asyncio.run(_live(life))
 
 
-def _live_apart(life: Life) -> Report:
+def _live_apart(life: Life) -> tuple[Life, Report]:
     """In a process of its own, out of which an error that cannot be pickled would never come."""
     try:
-        return live_once(life)
+        return life, live_once(life)
     except BackendRefusedError:
         raise
     except Exception as error:  # noqa: BLE001 - told in full by the one that asked for this life
@@ -68,7 +70,7 @@ def _live_apart(life: Life) -> Report:
 
 
 async def _live(life: Life) -> Report:
-    backend = InProcess(life.policy, START_S, life.seed)
+    backend = InProcess(life.policy, START_S, life.seed, life.scenario)
     await backend.open()
     return await run(World(life.seed, life.centre), backend, life.steps, life.days)
 

@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
+from nearcast_cli.finiterange import FiniteRange
+
 if TYPE_CHECKING:
     from nearcast_town.simulate import LivePace
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
-POSITIVE = click.FloatRange(min=0, min_open=True)
+POSITIVE = FiniteRange(min=0, min_open=True)
 
 
 def pace_options(command: Decorated) -> Decorated:

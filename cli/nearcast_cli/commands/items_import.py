@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nearcast_cli.finding import Server, Target, client_options, json_option
+from nearcast_cli.finiterange import FiniteRange
 
 if TYPE_CHECKING:
     from nearcast_cli.calling import Gateway
@@ -88,7 +89,7 @@ class Plan:
 @click.option("--prune", is_flag=True, help="The file is everything: delete the items it does not name.")
 @click.option(
     "--prune-limit",
-    type=click.FloatRange(0, 100),
+    type=FiniteRange(0, 100),
     default=10.0,
     show_default=True,
     metavar="PERCENT",

@@ -10,6 +10,7 @@ import click
 from nearcast_cli.checkout import command_name
 from nearcast_cli.failure import CommandFailedError
 from nearcast_cli.finding import Database, database_options, json_option
+from nearcast_cli.finiterange import FiniteRange
 from nearcast_cli.moment import stamp
 from nearcast_cli.tenant import tenant_option
 
@@ -36,7 +37,7 @@ def command() -> None:
 )
 @click.option("--label", default="", metavar="TEXT", help="What it is for.")
 @click.option(
-    "--expires-days", type=click.FloatRange(min=0, min_open=True), metavar="N", help="Unset: never."
+    "--expires-days", type=FiniteRange(min=0, min_open=True, max=36500), metavar="N", help="Unset: never."
 )
 @tenant_option
 @database_options

@@ -1,19 +1,27 @@
 """nearcast policy: what a tenant has set."""
 
 import asyncio
-import getpass
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
+from nearcast_cli.commands.policy_curve import curve
+from nearcast_cli.commands.policy_preview import preview
+from nearcast_cli.commands.policy_revisions import (
+    change_options,
+    freeze,
+    revisions,
+    rollback,
+    said,
+    tell,
+    unfreeze,
+)
+from nearcast_cli.commands.policy_shadow import shadow
 from nearcast_cli.finding import Database, database_options, json_option
+from nearcast_cli.policyfile import read_policy_file
 from nearcast_cli.tenant import tenant_option
 
-if TYPE_CHECKING:
-    from nearcast_config.policy import Policy
-    from nearcast_store.policies.protocol import Revision
+_FILE = click.Path(path_type=Path, allow_dash=True, dir_okay=False, exists=True)
 
 
 @click.group("policy")
@@ -21,15 +29,89 @@ def command() -> None:
     """Priors, weights, feeds and scenarios of a tenant; changed without a restart."""
 
 
+for _other in (curve, revisions, rollback, freeze, unfreeze, shadow, preview):
+    command.add_command(_other)
+
+
+@command.command("check")
+@click.argument("file", type=_FILE)
+@json_option
+def check(file: Path, as_json: bool) -> int:
+    """Say what is wrong with the policy of FILE (TOML), and what is probably not meant; needs no server.
+
+    Exit status 1 when it cannot be applied.
+    """
+    from nearcast_cli.printing import counted, print_json
+    from nearcast_config.consistency import policy_warnings
+    from nearcast_config.policytext import load_policy_text
+    from nearcast_config.problems import SettingsError, told
+
+    problems, warnings = [], []
+    try:
+        warnings = list(policy_warnings(load_policy_text(read_policy_file(file), str(file))))
+    except SettingsError as error:
+        problems = list(error.problems)
+    if as_json:
+        print_json({"problems": said(problems), "warnings": said(warnings)})
+    else:
+        for word, listed in (("Problem", problems), ("Warning", warnings)):
+            for line in told(listed):
+                click.echo(f"{word}: {line}")
+        can = "cannot be applied" if problems else "can be applied"
+        click.echo(f"{file} {can}: {counted(len(problems), 'problem')}, {counted(len(warnings), 'warning')}.")
+    return 1 if problems else 0
+
+
+@command.command("diff")
+@click.argument("file", type=_FILE)
+@tenant_option
+@database_options
+@json_option
+def diff(file: Path, tenant: str, database: Database, as_json: bool) -> None:
+    """Say, key by key, what the policy of FILE (TOML) would change of the one in force."""
+    from nearcast_cli.governing import govern
+    from nearcast_cli.printing import print_json
+    from nearcast_config.problems import told
+
+    text = _checked(file)
+    checked = asyncio.run(
+        govern(
+            database.find(),
+            tenant,
+            lambda governor, number: governor.check(number, text),
+            database.first_policy(),
+        )
+    )
+    if as_json:
+        changes = [{"key": each.key, "before": each.before, "after": each.after} for each in checked.changes]
+        print_json(
+            {
+                "tenant": tenant,
+                "revisionInForce": checked.in_force,
+                "changes": changes,
+                "warnings": said(list(checked.warnings)),
+            }
+        )
+        return
+    for change in checked.changes:
+        click.echo(str(change))
+    if not checked.changes:
+        click.echo(f"{file} says what revision {checked.in_force} of {tenant} says.")
+    for line in told(checked.warnings):
+        click.echo(f"Warning: {line}", err=True)
+
+
 @command.command("apply")
-@click.argument("file", type=click.Path(path_type=Path, allow_dash=True, dir_okay=False, exists=True))
-@click.option("--note", default="", metavar="TEXT", help="Why.")
+@click.argument("file", type=_FILE)
+@change_options
 @tenant_option
 @database_options
 @json_option
 def apply(
     file: Path,
     note: str,
+    expect: int,
+    request_id: str,
     tenant: str,
     database: Database,
     as_json: bool,
@@ -39,63 +121,52 @@ def apply(
     What the file leaves out has its default. Gateways follow within a second or two; the same policy again
     changes nothing.
     """
-    from nearcast_cli.printing import print_json
-    from nearcast_config.consistency import policy_warnings
-    from nearcast_config.policytext import load_policy_text
+    from nearcast_cli.governing import govern, wish_of
 
-    text = sys.stdin.read() if str(file) == "-" else file.read_text("utf-8")
-    policy = load_policy_text(text, str(file))
-    revision = asyncio.run(_apply(database.find(), tenant, policy, note))
-    warnings = policy_warnings(policy)
-    if as_json:
-        said = [{"key": warning.key, "message": warning.message} for warning in warnings]
-        print_json({"tenant": tenant, "revision": revision.number, "warnings": said})
-        return
-    for warning in warnings:
-        click.echo(f"Warning: {warning}", err=True)
-    click.echo(f"Revision {revision.number} of {tenant} is in force.")
-
-
-async def _apply(dsn: str, tenant: str, policy: "Policy", note: str) -> "Revision":
-    from nearcast_cli.operating import open_records
-
-    async with open_records(dsn) as records:
-        tenant_id = await records.tenant_id(tenant)
-        return await records.policies.apply(tenant_id, policy, _author(), note)
-
-
-def _author() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return "unknown"
+    text, wish = _checked(file), wish_of(note, expect, request_id)
+    made = asyncio.run(
+        govern(database.find(), tenant, lambda governor, number: governor.apply(number, text, wish))
+    )
+    tell(made, tenant, as_json)
 
 
 @command.command("show")
+@click.option(
+    "--revision",
+    type=click.IntRange(0),
+    default=0,
+    metavar="N",
+    help="Its number; 0 = the one in force.",
+)
 @tenant_option
 @database_options
 @json_option
-def show(tenant: str, database: Database, as_json: bool) -> None:
-    """Print the policy in force as TOML, ready to be changed and applied."""
+def show(revision: int, tenant: str, database: Database, as_json: bool) -> None:
+    """Print the policy in force, or an older revision, as TOML, ready to be changed and applied."""
     from msgspec import to_builtins
 
+    from nearcast_cli.governing import govern
     from nearcast_cli.printing import print_json
     from nearcast_config.policytext import policy_to_toml
 
-    revision = asyncio.run(_show(database.find(), tenant, database.first_policy()))
+    found = asyncio.run(
+        govern(
+            database.find(),
+            tenant,
+            lambda governor, number: governor.revision(number, revision),
+            database.first_policy(),
+        )
+    )
     if as_json:
-        document = {
-            "tenant": tenant,
-            "revision": revision.number,
-            "policy": to_builtins(revision.policy),
-        }
-        print_json(document)
+        print_json({"tenant": tenant, "revision": found.number, "policy": to_builtins(found.policy)})
     else:
-        click.echo(f"# revision {revision.number} of {tenant}\n{policy_to_toml(revision.policy)}", nl=False)
+        click.echo(f"# revision {found.number} of {tenant}\n{policy_to_toml(found.policy)}", nl=False)
 
 
-async def _show(dsn: str, tenant: str, first: "Policy | None") -> "Revision":
-    from nearcast_cli.operating import open_records
+def _checked(file: Path) -> str:
+    """The text of a policy that can be applied; SettingsError names the file with each fault."""
+    from nearcast_config.policytext import load_policy_text
 
-    async with open_records(dsn, first) as records:
-        return await records.policies.current(await records.tenant_id(tenant))
+    text = read_policy_file(file)
+    load_policy_text(text, str(file))
+    return text

@@ -10,7 +10,7 @@ from nearcast_cli.coordinates import PlaceCommand
 from nearcast_cli.finding import Server, client_options, json_option
 
 if TYPE_CHECKING:
-    from nearcast.v1.recommend_pb2 import RecommendedItem, RecommendRequest, RecommendResponse
+    from nearcast.v1.recommend_pb2 import RecommendRequest, RecommendResponse
 
 
 @click.command("recommend", cls=PlaceCommand)
@@ -19,12 +19,20 @@ if TYPE_CHECKING:
 @click.option("--session", default="", metavar="ID", help="The visit: one feed while it lasts.")
 @click.option("--session-token", default="", metavar="TOKEN", help="From the answer before in this visit.")
 @click.option("--scenario", default="", metavar="NAME", help="The surface that asks.")
+@click.option("--segment", default="", metavar="NAME", help="The group of people that the person belongs to.")
 @click.option(
     "--exclude-seen/--include-seen",
     default=None,
     help="Leave out what the person has seen lately, or not; unset: as the scenario says.",
 )
 @click.option("--explain", is_flag=True, help="Say why each item stands where it stands.")
+@click.option(
+    "--explain-item",
+    "explain_items",
+    multiple=True,
+    metavar="ID",
+    help="Say what became of this item, shown or not; may be given up to 20 times.",
+)
 @click.option("--tokens", is_flag=True, help="Print every reward token whole.")
 @client_options
 @json_option
@@ -42,8 +50,10 @@ def command(server: Server, as_json: bool, tokens: bool, **options: Any) -> None
         response = gateway.call(gateway.recommend.Recommend, request)
     if as_json:
         print_message(response)
-    else:
-        _show(response, tokens)
+        return
+    _show(response, tokens)
+    if request.segment and not response.segment:
+        click.echo(f"The policy names no segment {request.segment}: the answer is that for nobody's.")
 
 
 def _request(options: dict[str, Any]) -> "RecommendRequest":
@@ -62,10 +72,13 @@ def _request(options: dict[str, Any]) -> "RecommendRequest":
         page_token=options["page_token"],
         explain=options["explain"],
         exclude_seen=options["exclude_seen"],
+        explain_item_ids=options["explain_items"],
+        segment=options["segment"],
     )
 
 
 def _show(response: "RecommendResponse", tokens: bool) -> None:
+    from nearcast_cli.appraisals import tell_explanation, tell_of_items
     from nearcast_cli.printing import distance, print_table, short_token
 
     if not response.items:
@@ -73,6 +86,7 @@ def _show(response: "RecommendResponse", tokens: bool) -> None:
             f"Nothing within {distance(response.radius_used_m)}. "
             f"See all items with: {command_name()} items list"
         )
+        tell_of_items(response.explained_items)
         return
     print_table(
         (">#", "title", "id", ">distance", ">score", "token"),
@@ -90,7 +104,10 @@ def _show(response: "RecommendResponse", tokens: bool) -> None:
     )
     click.echo(_summary(response))
     for item in response.items:
-        _explain(item)
+        if item.HasField("explanation"):
+            title = f"#{item.rank} {title_of(item.item, item.item_id)}"
+            tell_explanation(f"{title}, posting {item.explanation.posting}", item.explanation)
+    tell_of_items(response.explained_items)
     _hint(response, tokens)
 
 
@@ -110,30 +127,6 @@ def _summary(response: "RecommendResponse") -> str:
         names = [DegradedReason.Name(reason) for reason in response.degraded_reasons]
         text += " Degraded: " + ", ".join(name.removeprefix("DEGRADED_REASON_") for name in names) + "."
     return text
-
-
-def _explain(item: "RecommendedItem") -> None:
-    if not item.HasField("explanation"):
-        return
-    from nearcast_cli.printing import print_table
-
-    click.echo(f"\n#{item.rank} {title_of(item.item, item.item_id)}, posting {item.explanation.posting}")
-    print_table(
-        ("kind", ">weight", ">exposure", ">success", ">prior", ">posterior a", ">b", ">draw"),
-        [
-            (
-                kind.kind,
-                f"{kind.weight:g}",
-                f"{kind.exposure:.2f}",
-                f"{kind.success:.2f}",
-                f"{kind.prior_mean:g} of {kind.prior_strength:g}",
-                f"{kind.posterior_a:.2f}",
-                f"{kind.posterior_b:.2f}",
-                f"{kind.draw:.4f}",
-            )
-            for kind in item.explanation.kinds
-        ],
-    )
 
 
 def _hint(response: "RecommendResponse", tokens: bool) -> None:

@@ -1,6 +1,6 @@
 """nearcast stats: what has been learned."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,6 +17,8 @@ _MEASURE = "impression"
 @click.argument("item_ids", nargs=-1, metavar="[ITEM_ID]...")
 @click.option("--limit", type=int, default=0, metavar="N", help="How many without ids; 0 = 20.")
 @click.option("--positions", is_flag=True, help="Also how often each item was served at which positions.")
+@click.option("--market", default="", metavar="ID", help="Feeds as they stand in this market.")
+@click.option("--segment", default="", metavar="NAME", help="Feeds as they stand for this segment of people.")
 @click.option("--watch", is_flag=True, help="Go on with what changes, until interrupted.")
 @click.option(
     "--resume", default="", metavar="TOKEN", help="With --watch: what changed since that token first."
@@ -24,13 +26,7 @@ _MEASURE = "impression"
 @client_options
 @json_option
 def command(
-    item_ids: tuple[str, ...],
-    limit: int,
-    positions: bool,
-    watch: bool,
-    resume: str,
-    server: Server,
-    as_json: bool,
+    item_ids: tuple[str, ...], watch: bool, resume: str, server: Server, as_json: bool, **asked: Any
 ) -> int:
     """Counts and posteriors of items, and the share of each feed.
 
@@ -42,8 +38,9 @@ def command(
     """
     if resume and not watch:
         raise click.UsageError("--resume goes with --watch")
-    if positions and watch:
-        raise click.UsageError("--positions does not go with --watch")
+    for name in ("positions", "market", "segment"):
+        if asked[name] and watch:
+            raise click.UsageError(f"--{name} does not go with --watch")
     if watch:
         _watch(item_ids, resume, server, as_json)
         return 0
@@ -52,7 +49,7 @@ def command(
     from nearcast_cli.printing import print_message
 
     with Gateway(server.find()) as gateway:
-        request = GetStatsRequest(item_ids=item_ids, page_size=limit, positions=positions)
+        request = GetStatsRequest(item_ids=item_ids, page_size=asked.pop("limit"), **asked)
         response = gateway.call(gateway.stats.GetStats, request)
     if as_json:
         print_message(response)
@@ -92,7 +89,7 @@ def _show(response: "GetStatsResponse", asked: tuple[str, ...]) -> None:
     if response.feeds:
         click.echo()
         print_table(
-            ("feed", ">share", ">sessions", ">rewarded", ">rate"),
+            ("feed", ">share", ">sessions", ">rewarded", ">rate", ">best"),
             [
                 (
                     feed.feed,
@@ -100,14 +97,27 @@ def _show(response: "GetStatsResponse", asked: tuple[str, ...]) -> None:
                     str(feed.trials),
                     str(feed.rewards),
                     f"{feed.posterior_a / max(feed.posterior_a + feed.posterior_b, 1e-12):.1%}",
+                    f"{feed.best_probability:.1%}",
                 )
                 for feed in response.feeds
             ],
         )
+        click.echo(_advice(response))
     totals = ", ".join(f"{total.count} {total.kind}" for total in response.totals)
     click.echo(
         f"\nIn all: {totals or 'no events'}. Policy revision {response.policy_revision}, "
         f"epoch {response.policy_epoch}."
+    )
+
+
+def _advice(response: "GetStatsResponse") -> str:
+    from nearcast.v1.stats_pb2 import StopAdvice
+
+    standing = response.standing
+    word = StopAdvice.Name(standing.advice).removeprefix("STOP_ADVICE_").replace("_", " ").lower()
+    return (
+        f"Best so far: {standing.leader}; another may be better by up to {standing.value_remaining:.1%} "
+        f"(95 %). After {standing.days:.1f} days: {word}."
     )
 
 

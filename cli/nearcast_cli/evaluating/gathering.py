@@ -1,0 +1,178 @@
+"""All that an evaluation reads, and all that is not there to be read."""
+
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from enum import StrEnum
+from uuid import UUID
+
+from nearcast_bandit.record import DecisionRecord
+from nearcast_cli.evaluating.question import Question
+from nearcast_config.mastery import HOLDOUT_FEED
+from nearcast_ledger.event import Unlearned
+from nearcast_ledger.requestid import identity_day
+from nearcast_server.steadying import is_frozen
+from nearcast_store.decisions.codec import UnreadableRecordError, unpack
+from nearcast_store.decisions.reading import DecisionReader, Explored, FeedSession
+from nearcast_store.markets.atlas import Atlas
+from nearcast_store.policies.protocol import Revision
+
+_AT_ONCE = 200
+_BY_CHANCE = ("explore", "share")
+_RANDOM_BITS = 62
+
+
+class LeftOut(StrEnum):
+    """Why a logged decision is not judged."""
+
+    NOT_BY_CHANCE = "were logged for another reason than chance, such as an explanation that was asked for"
+    LATER_PAGE = "go on with a slate: what they show depends on the pages before"
+    CUT = "had too many candidates for a record"
+    CHANGED = "had candidates that changed while they were read"
+    UNREADABLE = "cannot be read, or were written by a newer nearcast"
+    HELD_OUT = "were held out: the bandits leave them alone"
+    FROZEN = "were frozen: the bandits leave them alone"
+    EMPTY = "had nothing to show"
+    EVENTS_GONE = "are of days whose events are no longer kept"
+    NO_REVISION = "are of a revision that is not there"
+    SCENARIO_GONE = "are of a scenario that one of the policies does not have"
+    OTHER_RULES = "were ordered otherwise than their revision says"
+    OBSTACLE = "were made under a policy that differs in what records do not tell"
+
+
+@dataclass(slots=True)
+class Evidence:
+    """`found` decisions are logged, `unread` of them were not looked at; of those that were, and are of the
+    market in question, some were left out.
+
+    `earned` has the reward of each posting of a request that had any.
+    """
+
+    found: int = 0
+    unread: int = 0
+    records: list[DecisionRecord] = field(default_factory=list)
+    left_out: Counter[LeftOut] = field(default_factory=Counter)
+    by_day: Counter[date] = field(default_factory=Counter)
+    revisions: dict[int, Revision] = field(default_factory=dict)
+    earned: dict[tuple[UUID, int], float] = field(default_factory=dict)
+    answered: set[UUID] = field(default_factory=set)
+    gone: set[date] = field(default_factory=set)
+    explored: Sequence[Explored] = ()
+    unlearned: Mapping[Unlearned, int] = field(default_factory=dict)
+    sessions: Sequence[FeedSession] = ()
+
+    def empty_days(self, question: Question) -> list[date]:
+        """Days of which no decision is logged, though some are of earlier days or these were asked for."""
+        first, last = question.days.first, question.days.last
+        if not question.is_since_told and self.by_day:
+            first = min(self.by_day)
+        days = (first + timedelta(offset) for offset in range((last - first).days + 1))
+        return [day for day in days if not self.by_day[day]]
+
+    @property
+    def lost(self) -> int:
+        """Requests that explored, and were seen, of which there is no record."""
+        return sum(each.lost for each in self.explored)
+
+
+class Gatherer:
+    """Reads what a question needs."""
+
+    def __init__(
+        self,
+        reader: DecisionReader,
+        question: Question,
+        atlas: Atlas,
+        find_revision: Callable[[int], Awaitable[Revision | None]],
+    ) -> None:
+        self._reader = reader
+        self._question = question
+        self._atlas = atlas
+        self._find_revision = find_revision
+        self._evidence = Evidence()
+
+    async def gather(self) -> Evidence:
+        """All of it."""
+        days, evidence = self._question.days, self._evidence
+        ids = await self._reader.ids(days)
+        evidence.found = evidence.unread = len(ids)
+        evidence.by_day.update(identity_day(each) for each in ids)
+        evidence.gone = await self._reader.gone_days()
+        evidence.explored = await self._reader.explored(days)
+        evidence.unlearned = await self._reader.unlearned(days)
+        evidence.sessions = await self._reader.feed_sessions(days)
+        for each in evidence.sessions:
+            await self._revision(each.policy_revision)
+        await self._read(sorted(ids, key=_by_chance))
+        await self._reward()
+        return evidence
+
+    async def _read(self, ids: Sequence[UUID]) -> None:
+        evidence, most = self._evidence, self._question.most
+        for some in _parts(ids):
+            for _, raw in await self._reader.records(self._question.days, some):
+                if len(evidence.records) >= most:
+                    return
+                evidence.unread -= 1
+                await self._take(raw)
+
+    async def _take(self, raw: bytes) -> None:
+        evidence = self._evidence
+        try:
+            record = unpack(raw)
+        except UnreadableRecordError:
+            evidence.left_out[LeftOut.UNREADABLE] += 1
+            return
+        said = record.circumstances
+        if self._question.market not in (None, said.market):
+            return
+        why = self._why_not(record, await self._revision(said.policy_revision))
+        if why is None:
+            evidence.records.append(record)
+        else:
+            evidence.left_out[why] += 1
+
+    def _why_not(self, record: DecisionRecord, revision: Revision | None) -> LeftOut | None:
+        said, outcome = record.circumstances, record.outcome
+        if revision is None:
+            return LeftOut.NO_REVISION
+        checks = (
+            (said.reason not in _BY_CHANCE, LeftOut.NOT_BY_CHANCE),
+            (record.choice.resumed, LeftOut.LATER_PAGE),
+            (outcome.feed == HOLDOUT_FEED, LeftOut.HELD_OUT),
+            (is_frozen(revision.policy, self._atlas.id_of(said.market)), LeftOut.FROZEN),
+            (record.pool is None and said.gap == "changed", LeftOut.CHANGED),
+            (record.pool is None, LeftOut.CUT),
+            (not outcome.postings, LeftOut.EMPTY),
+            (identity_day(said.request_id) in self._evidence.gone, LeftOut.EVENTS_GONE),
+        )
+        return next((why for is_so, why in checks if is_so), None)
+
+    async def _revision(self, number: int) -> Revision | None:
+        known = self._evidence.revisions
+        if number not in known:
+            found = await self._find_revision(number)
+            if found is None:
+                return None
+            known[number] = found
+        return known[number]
+
+    async def _reward(self) -> None:
+        evidence, worth = self._evidence, self._question.worth
+        for some in _parts([record.circumstances.request_id for record in evidence.records]):
+            for event in await self._reader.events(self._question.days, some):
+                evidence.answered.add(event.request_id)
+                if event.kind in worth:
+                    key = event.request_id, event.posting
+                    evidence.earned[key] = evidence.earned.get(key, 0.0) + worth[event.kind]
+
+
+def _by_chance(request_id: UUID) -> int:
+    """What is random of an id: so any first part of a log is an even choice, and always the same."""
+    return request_id.int & ((1 << _RANDOM_BITS) - 1)
+
+
+def _parts(ids: Sequence[UUID]) -> Iterator[Sequence[UUID]]:
+    for start in range(0, len(ids), _AT_ONCE):
+        yield ids[start : start + _AT_ONCE]

@@ -1,0 +1,113 @@
+"""From a logged decision to the sides that policies take on it, or why that cannot be told."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from msgspec import Struct
+
+from nearcast_bandit.arrays import Floats
+from nearcast_bandit.evaluation.slates import Chances, Side, SlateRows, slate_rows
+from nearcast_bandit.posterior import posterior_mean
+from nearcast_bandit.record import DecisionRecord, Pool
+from nearcast_cli.evaluating.gathering import Evidence, LeftOut
+from nearcast_cli.evaluating.odds import FeedOdds, Shares, are_told, refloored
+from nearcast_cli.evaluating.question import Question
+from nearcast_cli.evaluating.reach import Obstacle, obstacles
+from nearcast_cli.evaluating.sides import Taker
+from nearcast_server.choosing import eligible_feeds
+from nearcast_store.markets.atlas import Atlas
+from nearcast_store.policies.protocol import Revision
+
+
+class Task(Struct, frozen=True):
+    """One record with the sides of the policy that made it, the one in force and the one that is wanted."""
+
+    record: DecisionRecord
+    logged: Side
+    targets: tuple[Side, Side]
+    model: Floats
+    positions: int
+
+    def rows(self, known: Chances) -> SlateRows | None:
+        """None for a record whose parts do not fit together."""
+        try:
+            return slate_rows(self.record, self.logged, self.targets, self.model, self.positions, known)
+        except ValueError:
+            return None
+
+
+class TaskMaker:
+    """What cannot be judged is left out, and counted in the evidence."""
+
+    def __init__(self, question: Question, evidence: Evidence, atlas: Atlas, odds: FeedOdds) -> None:
+        self._question = question
+        self._evidence = evidence
+        self._atlas = atlas
+        self._odds = odds
+        self._both = question.in_force, question.wanted
+        self._obstacles: dict[tuple[int, int], Sequence[Obstacle]] = {}
+        used = {record.circumstances.policy_revision for record in evidence.records}
+        policies = [evidence.revisions[number].policy for number in used]
+        self.are_shares_told = are_told([*policies, *(each.policy for each in self._both)])
+
+    def tasks(self) -> Iterator[Task]:
+        """One for each record that can be judged."""
+        for record in self._evidence.records:
+            revision = self._evidence.revisions[record.circumstances.policy_revision]
+            assert record.pool is not None
+            taker = Taker(record, record.pool, revision)
+            why = self._why_not(record, revision, taker)
+            if why is not None:
+                self._evidence.left_out[why] += 1
+                continue
+            current, wanted = (
+                taker.target(target, self._shares(record, revision, target)) for target in self._both
+            )
+            yield Task(
+                record, taker.logged(), (current, wanted), self._model(record.pool), self._question.positions
+            )
+
+    def _why_not(self, record: DecisionRecord, revision: Revision, taker: Taker) -> LeftOut | None:
+        scenario = record.circumstances.scenario
+        if any(scenario not in each.policy.scenarios for each in self._both):
+            return LeftOut.SCENARIO_GONE
+        if any(each.concerns(scenario, self._market_id(record)) for each in self._in_the_way(revision)):
+            return LeftOut.OBSTACLE
+        return None if taker.own_ordering() == record.ordering else LeftOut.OTHER_RULES
+
+    def _in_the_way(self, revision: Revision) -> Iterator[Obstacle]:
+        for target in self._both:
+            key = revision.number, target.number
+            if key not in self._obstacles:
+                self._obstacles[key] = obstacles(revision.policy, target.policy)
+            yield from self._obstacles[key]
+
+    def _shares(self, record: DecisionRecord, revision: Revision, target: Revision) -> Shares:
+        """Those that were recorded under other floors, or all of them as they would be published now."""
+        said = record.circumstances
+        if self.are_shares_told:
+            return refloored(record.choice.shares, revision.policy, target.policy)
+        market_id = self._market_id(record)
+        usual = eligible_feeds(revision, revision.policy.scenarios[said.scenario], market_id)
+        masked = set(usual).difference(feed for feed, _ in record.choice.shares)
+        segment = self._question.in_force.segments.get(said.segment, 0)
+        return self._odds.shares(target, said.scenario, said.market, market_id, segment, masked)
+
+    def _market_id(self, record: DecisionRecord) -> str:
+        return self._atlas.id_of(record.circumstances.market)
+
+    def _model(self, pool: Pool) -> Floats:
+        """The reward that is expected of each candidate that is looked at."""
+        rates = [
+            worth * posterior_mean(pool.a[row], pool.b[row])
+            for row, kind in enumerate(pool.kinds)
+            if (worth := self._question.worth.get(kind))
+        ]
+        total: Floats = np.sum(rates, axis=0) if rates else np.zeros(pool.postings.size)
+        return total
+
+
+def in_the_way(question: Question) -> Sequence[Obstacle]:
+    """What stops a judgement of every decision that was made under the policy in force."""
+    found = obstacles(question.in_force.policy, question.wanted.policy)
+    return [each for each in found if not (each.scenario or each.market)]
