@@ -60,6 +60,11 @@ BENCHMARKS = (
         *("benchmarks.importing", ("--items=100000", "--items=1000000"), 700.0, ("--items=10000",), 20.0),
     ),
     Benchmark(
+        "regret",
+        "what is missed while it is learned, beside Beta(1, 1) and epsilon-greedy",
+        *("benchmarks.regret", (), 1000.0, ("--quick",), 20.0),
+    ),
+    Benchmark(
         "workers",
         "what a second worker costs",
         *("benchmarks.workers", (), 190.0),

@@ -1,6 +1,6 @@
 """Simple ways to decide, in process: the yardsticks that a town and its measurement are tried on."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from typing import Protocol
 
@@ -8,6 +8,7 @@ import numpy as np
 
 from nearcast_town.backend import Ask, Slate, SlateItem, TownEvent, TownItem
 from nearcast_town.neighbourhood import Floats, Integers, Neighbourhood
+from nearcast_town.sightings import IMPRESSION
 
 
 class Order(Protocol):
@@ -26,10 +27,15 @@ class Order(Protocol):
 
 
 class BaselineBackend:
-    """Finds the candidates as they truly are and leaves their order to `order`."""
+    """Finds the candidates as they truly are and leaves their order to `order`.
 
-    def __init__(self, order: Order) -> None:
+    With `counts_served` an item counts as shown once it is in an answer, whether it came on screen or not:
+    what is counted where nobody tells what people saw.
+    """
+
+    def __init__(self, order: Order, *, counts_served: bool = False) -> None:
         self._order = order
+        self._counts_served = counts_served
         self._items: dict[str, TownItem] = {}
         self._numbers: dict[str, int] = {}
         self._requests = count(1)
@@ -81,6 +87,9 @@ class BaselineBackend:
     def _serve(self, place: int, number: int, rank: int, request: int) -> SlateItem:
         token = f"{request}.{rank}"
         self._served[token] = number
+        if self._counts_served:
+            self._taken.add((IMPRESSION, token))
+            self._order.learn(IMPRESSION, number)
         return SlateItem(self._ids[place], rank, token)
 
 
@@ -122,42 +131,53 @@ class OracleOrder:
 
 
 class ThompsonOrder:
-    """A draw of Beta(1 + views, 1 + impressions without one) per item: Thompson sampling at its plainest."""
+    """A draw of Beta(1 + successes, 1 + impressions without one) per item: Thompson sampling at its plainest.
+
+    One draw for each kind of event, added up by `weights`; without weights a view is worth one.
+    """
 
     name = "thompson"
 
-    def __init__(self, rng: np.random.Generator) -> None:
+    def __init__(self, rng: np.random.Generator, weights: Mapping[str, float] | None = None) -> None:
+        weights = weights or {"view": 1.0}
         self._rng = rng
         self._impressions = np.zeros(0)
-        self._views = np.zeros(0)
+        self._rows = {kind: row for row, kind in enumerate(weights)}
+        self._weights = np.array(list(weights.values()))
+        self._successes = np.zeros((len(weights), 0))
 
     def welcome(self, _item_id: str, /) -> None:
         self._impressions = np.append(self._impressions, 0.0)
-        self._views = np.append(self._views, 0.0)
+        self._successes = np.append(self._successes, np.zeros((len(self._rows), 1)), axis=1)
 
     def scores(self, numbers: Integers) -> Floats:
-        views = self._views[numbers]
-        return self._rng.beta(1 + views, 1 + np.maximum(self._impressions[numbers] - views, 0))
+        successes = self._successes[:, numbers]
+        failures = np.maximum(self._impressions[numbers] - successes, 0)
+        drawn: Floats = self._weights @ self._rng.beta(1 + successes, 1 + failures)
+        return drawn
 
     def learn(self, kind: str, number: int) -> None:
-        if kind == "impression":
+        if kind == IMPRESSION:
             self._impressions[number] += 1
-        elif kind == "view":
-            self._views[number] += 1
+        elif kind in self._rows:
+            self._successes[self._rows[kind], number] += 1
 
 
 class GreedyOrder(ThompsonOrder):
-    """The best by views per impression, but a share `epsilon` of the answers in random order."""
+    """The best by successes per impression, but a share `epsilon` of the answers in random order."""
 
     name = "epsilon-greedy"
 
-    def __init__(self, rng: np.random.Generator, epsilon: float) -> None:
-        super().__init__(rng)
+    def __init__(
+        self, rng: np.random.Generator, epsilon: float, weights: Mapping[str, float] | None = None
+    ) -> None:
+        super().__init__(rng, weights)
         self._epsilon = epsilon
 
     def scores(self, numbers: Integers) -> Floats:
         chance = self._rng.random(numbers.size)
         if self._rng.random() < self._epsilon:
             return chance
-        rates = self._views[numbers] / np.maximum(self._impressions[numbers], 1)
+        gained = self._weights @ self._successes[:, numbers]
+        rates = gained / np.maximum(self._impressions[numbers], 1)
         return rates + 1e-9 * chance  # equal rates are ordered by chance

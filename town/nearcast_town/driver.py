@@ -8,7 +8,7 @@ from nearcast_town.clock import Clock
 from nearcast_town.life import Diary, Townsfolk
 from nearcast_town.measure import Meter
 from nearcast_town.truth import Truth
-from nearcast_town.world import Step, World
+from nearcast_town.world import CLICKS, Step, World, Worth
 
 EVENTS_PER_CALL = 400
 
@@ -67,16 +67,25 @@ class Driver:
     wait, and are sent again as they were.
     """
 
-    def __init__(self, world: World, backend: Backend, clock: Clock, meter: Meter, step_s: float) -> None:
+    def __init__(
+        self,
+        world: World,
+        backend: Backend,
+        clock: Clock,
+        meter: Meter,
+        step_s: float,
+        worth: Worth = CLICKS,
+    ) -> None:
         self._world = world
         self._backend = backend
         self._clock = clock
         self._meter = meter
         self._step_s = step_s
-        self._truth = Truth(world)
+        self._truth = Truth(world, worth)
         self._townsfolk = Townsfolk(world.seed, world.constants, self._truth.rates)
         self._diary = Diary()
         self._outbox = Outbox(backend, meter)
+        self._visit = ""
 
     async def run(self, steps: int | None = None, visit_label: str = "visit") -> None:
         """Live so many steps, or for ever; a label of its own keeps one run's visits apart from another's."""
@@ -96,7 +105,7 @@ class Driver:
         now_s = self._clock.now_s()
         await self._backend.advance(now_s)
         if step.turnover is not None:
-            self._truth.turn_over(step.turnover)
+            self._truth.turn_over(step.turnover, now_s)
             self._outbox.add_item(step.turnover.born.item)
             self._outbox.drop_item(step.turnover.died)
             self._meter.turnovers += 1
@@ -118,3 +127,7 @@ class Driver:
         self._diary.note(look.acts)
         stakes = self._truth.stakes(step.ask)
         self._meter.add(now_s, slate.feed, self._truth.worth(slate), stakes, look)
+        self._meter.add_newcomers(now_s, *self._truth.newcomers(step.ask, slate, now_s))
+        if step.ask.session != self._visit:
+            self._visit = step.ask.session
+            self._meter.begin_visit(now_s)

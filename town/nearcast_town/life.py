@@ -11,6 +11,8 @@ from nearcast_town.backend import Person, Slate, TownEvent
 from nearcast_town.constants import WorldConstants
 from nearcast_town.world import Rates
 
+APPLY = "apply"
+
 
 @dataclass(frozen=True, slots=True)
 class Act:
@@ -27,6 +29,7 @@ class Look:
     impressions: tuple[TownEvent, ...]
     acts: tuple[Act, ...]
     views: int
+    applies: int = 0
 
 
 class Townsfolk:
@@ -49,7 +52,8 @@ class Townsfolk:
                 views += 1
                 self._act_on(entry.token, person, rates, now_s, acts)
         seen = tuple([TownEvent("impression", entry.token, person) for entry in on_screen])
-        return Look(seen, tuple(acts), views)
+        applies = sum([act.event.kind == APPLY for act in acts])
+        return Look(seen, tuple(acts), views, applies)
 
     def _act_on(self, token: str, person: Person, rates: Rates, now_s: float, acts: list[Act]) -> None:
         constants = self._constants
@@ -59,7 +63,7 @@ class Townsfolk:
             acts.append(Act(due_s, TownEvent("save", token, person)))
         if self._random() < rates.apply_share:
             due_s = now_s + self._delay_s(constants.mean_apply_delay_s)
-            acts.append(Act(due_s, TownEvent("apply", token, person)))
+            acts.append(Act(due_s, TownEvent(APPLY, token, person)))
 
     def _delay_s(self, mean_s: float) -> float:
         return -mean_s * log(1.0 - self._random())

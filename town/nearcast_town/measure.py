@@ -11,9 +11,12 @@ from nearcast_town.truth import Stakes
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Sums over the questions of one stretch of time; `policy`, `random` and `oracle` are expected clicks.
+    """Sums over the questions of one stretch of time; `policy`, `random` and `oracle` are what is expected:
+    clicks, unless it was said what acts are worth.
 
-    They come from the hidden rates, so they carry no noise of clicks; `clicks` are what really happened.
+    They come from the hidden rates, so they carry no noise of clicks; `clicks` and `applies` are what really
+    happened. `newcomers` is how often items born less than two days ago come on screen in expectation, and
+    `newcomers_even` how often they would under a random order.
     """
 
     asks: int = 0
@@ -24,6 +27,10 @@ class Window:
     random_variance: float = 0.0
     impressions: int = 0
     clicks: int = 0
+    applies: int = 0
+    visits: int = 0
+    newcomers: float = 0.0
+    newcomers_even: float = 0.0
     feeds: Mapping[str, int] = field(default_factory=dict)
 
     @property
@@ -31,6 +38,11 @@ class Window:
         """(policy - random) / (oracle - random); NaN where there was nothing to win."""
         gap = self.oracle - self.random
         return (self.policy - self.random) / gap if gap > 0 else math.nan
+
+    @property
+    def regret(self) -> float:
+        """What the best order would have led to beyond this."""
+        return self.oracle - self.policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +71,7 @@ class Meter:
 
     def add(self, at_s: float, feed: str, worth: float, stakes: Stakes, look: Look) -> None:
         """One answered question."""
-        index = int((at_s - self._start_s) / self.window_s)
-        while len(self._tallies) <= index:
-            self._tallies.append(_Tally())
-        tally = self._tallies[index]
+        tally = self._tally(at_s)
         tally.asks += 1
         tally.candidates += stakes.candidates
         tally.policy += worth
@@ -71,11 +80,28 @@ class Meter:
         tally.random_variance += stakes.random_variance
         tally.impressions += len(look.impressions)
         tally.clicks += look.views
+        tally.applies += look.applies
         tally.feeds[feed] = tally.feeds.get(feed, 0) + 1
+
+    def begin_visit(self, at_s: float) -> None:
+        """Somebody who was not here the moment before asks."""
+        self._tally(at_s).visits += 1
+
+    def add_newcomers(self, at_s: float, shown: float, even: float) -> None:
+        """How often one answer brings newcomers on screen, and how often a random order would."""
+        tally = self._tally(at_s)
+        tally.newcomers += shown
+        tally.newcomers_even += even
 
     def windows(self) -> tuple[Window, ...]:
         """All windows so far, the current one included; one without a question is empty."""
         return tuple(tally.window() for tally in self._tallies)
+
+    def _tally(self, at_s: float) -> "_Tally":
+        index = int((at_s - self._start_s) / self.window_s)
+        while len(self._tallies) <= index:
+            self._tallies.append(_Tally())
+        return self._tallies[index]
 
 
 def total(windows: Iterable[Window]) -> Window:
@@ -90,6 +116,10 @@ def total(windows: Iterable[Window]) -> Window:
         tally.random_variance += window.random_variance
         tally.impressions += window.impressions
         tally.clicks += window.clicks
+        tally.applies += window.applies
+        tally.visits += window.visits
+        tally.newcomers += window.newcomers
+        tally.newcomers_even += window.newcomers_even
         for feed, asks in window.feeds.items():
             tally.feeds[feed] = tally.feeds.get(feed, 0) + asks
     return tally.window()
@@ -118,6 +148,10 @@ class _Tally:
     random_variance: float = 0.0
     impressions: int = 0
     clicks: int = 0
+    applies: int = 0
+    visits: int = 0
+    newcomers: float = 0.0
+    newcomers_even: float = 0.0
     feeds: dict[str, int] = field(default_factory=dict)
 
     def window(self) -> Window:
@@ -130,5 +164,9 @@ class _Tally:
             random_variance=self.random_variance,
             impressions=self.impressions,
             clicks=self.clicks,
+            applies=self.applies,
+            visits=self.visits,
+            newcomers=self.newcomers,
+            newcomers_even=self.newcomers_even,
             feeds=dict(self.feeds),
         )

@@ -7,7 +7,7 @@ from nearcast_town.clock import Clock, SimulatedClock
 from nearcast_town.driver import Driver
 from nearcast_town.measure import Meter
 from nearcast_town.report import Report
-from nearcast_town.world import World
+from nearcast_town.world import CLICKS, World, Worth
 
 START_S = 1_767_225_600.0
 """2026-01-01 00:00 UTC: when simulated lives begin."""
@@ -16,14 +16,19 @@ WINDOWS = 50
 
 
 async def run(
-    world: World, backend: Backend, steps: int, days: float = 14.0, start_s: float = START_S
+    world: World,
+    backend: Backend,
+    steps: int,
+    days: float = 14.0,
+    start_s: float = START_S,
+    worth: Worth = CLICKS,
 ) -> Report:
     """Fast mode: live `steps` questions, spread evenly over so many simulated days."""
     if steps < 1 or not days > 0:
         raise ValueError(f"steps is {steps} and days is {days}; steps must be at least 1 and days above 0")
     step_s = days * DAY_S / steps
     meter = Meter(start_s, window_s=step_s * max(steps / WINDOWS, 1))
-    await Driver(world, backend, SimulatedClock(start_s), meter, step_s).run(steps)
+    await Driver(world, backend, SimulatedClock(start_s), meter, step_s, worth).run(steps)
     return Report.of(world.seed, meter)
 
 

@@ -7,12 +7,15 @@ import numpy as np
 
 from nearcast_town.backend import Ask, Slate, TownItem
 from nearcast_town.neighbourhood import Floats, Neighbourhood
-from nearcast_town.world import ITEM_PREFIX, NO_RATES, Rates, Turnover, World
+from nearcast_town.world import CLICKS, ITEM_PREFIX, NO_RATES, Rates, Turnover, World, Worth
+
+NEW_FOR_S = 2 * 86400.0
+"""How long an item that was born in the town counts as new."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stakes:
-    """What one question is worth: expected clicks of the best order and of a random one.
+    """What one question is worth: what is expected of the best order and of a random one.
 
     `random_variance` is an upper bound of the variance of a random order's clicks.
     """
@@ -24,12 +27,14 @@ class Stakes:
 
 
 class Truth:
-    """The living items of a world, as of now."""
+    """The living items of a world, as of now; unless it is said what acts are worth, a click is worth one."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, worth: Worth = CLICKS) -> None:
         self._world = world
+        self._worth = worth
         self._living = {resident.item.item_id: resident for resident in world.residents}
         self._rates = {resident.item.item_id: resident.rates for resident in world.residents}
+        self._born_s: dict[str, float] = {}
         self._line_up()
 
     @property
@@ -37,9 +42,11 @@ class Truth:
         """The living, in the order of their births."""
         return tuple(resident.item for resident in self._living.values())
 
-    def turn_over(self, turnover: Turnover) -> None:
+    def turn_over(self, turnover: Turnover, now_s: float = -NEW_FOR_S) -> None:
         """One item dies and another is born."""
         born = turnover.born
+        self._born_s[born.item.item_id] = now_s
+        self._born_s.pop(turnover.died, None)
         del self._living[turnover.died]
         self._living[born.item.item_id] = born
         self._rates[turnover.died] = NO_RATES
@@ -55,17 +62,18 @@ class Truth:
         return found
 
     def worth(self, slate: Slate) -> float:
-        """Expected clicks of an answer."""
-        return sum([self.rates(entry.item_id).view / entry.rank for entry in slate.items])
+        """What is expected of an answer."""
+        return sum([self.rates(entry.item_id).worth(self._worth) / entry.rank for entry in slate.items])
 
     def stakes(self, ask: Ask) -> Stakes:
-        """Expected clicks of the best and of a random order of all who may be shown there.
+        """What is expected of the best and of a random order of all who may be shown there.
 
         With M positions on screen and q the mean view rate of the candidates, the clicks of a random order
         have the mean q E[M] and at most the variance q (1 - q) E[M] + q^2 Var[M]: that no item is shown
         twice only lowers it.
         """
-        views = self._views[self._neighbourhood.seen_from(ask.point, ask.radius_m)]
+        places = self._neighbourhood.seen_from(ask.point, ask.radius_m)
+        views, worths = self._views[places], self._worths[places]
         shown = min(ask.limit, views.size)
         if not shown:
             return Stakes(0, 0.0, 0.0, 0.0)
@@ -73,15 +81,30 @@ class Truth:
         mean = float(views.sum()) / views.size
         return Stakes(
             candidates=views.size,
-            oracle=float(views[:shown] @ attention),
-            random=mean * seen,
+            oracle=float(worths[:shown] @ attention),
+            random=float(worths.mean()) * seen,
             random_variance=mean * (1 - mean) * seen + mean * mean * seen_variance,
         )
 
+    def newcomers(self, ask: Ask, slate: Slate, now_s: float) -> tuple[float, float]:
+        """How often items born less than two days ago come on screen: by this answer, by a random order."""
+        self._born_s = {
+            item_id: born_s for item_id, born_s in self._born_s.items() if now_s - born_s < NEW_FOR_S
+        }
+        if not self._born_s:
+            return 0.0, 0.0
+        candidates = self._neighbourhood.seen_from(ask.point, ask.radius_m)
+        new = np.isin(candidates, [self._places[item_id] for item_id in self._born_s])
+        shown = sum([1 / entry.rank for entry in slate.items if entry.item_id in self._born_s])
+        seen = _attention(min(ask.limit, candidates.size))[1]
+        return shown, float(new.sum()) / max(candidates.size, 1) * seen
+
     def _line_up(self) -> None:
-        best_first = sorted(self._living.values(), key=lambda resident: -resident.rates.view)
+        best_first = sorted(self._living.values(), key=lambda each: -each.rates.worth(self._worth))
+        self._places = {resident.item.item_id: place for place, resident in enumerate(best_first)}
         self._neighbourhood = Neighbourhood([resident.item for resident in best_first])
         self._views: Floats = np.array([resident.rates.view for resident in best_first])
+        self._worths: Floats = np.array([resident.rates.worth(self._worth) for resident in best_first])
 
 
 @lru_cache(maxsize=256)

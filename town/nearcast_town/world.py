@@ -35,7 +35,21 @@ class Rates:
     save_share: float
     apply_share: float
 
+    def worth(self, of: "Worth") -> float:
+        """What is expected of it once on screen."""
+        return self.view * (of.view + of.save * self.save_share + of.apply * self.apply_share)
 
+
+@dataclass(frozen=True, slots=True)
+class Worth:
+    """What each act is worth."""
+
+    view: float = 1.0
+    save: float = 0.0
+    apply: float = 0.0
+
+
+CLICKS = Worth()
 NO_RATES = Rates(0.0, 0.0, 0.0)
 
 
@@ -108,6 +122,10 @@ class World:
         digest = blake2b(item_id.encode(), digest_size=8).digest()
         return _rates(self._stream(_STRANGER, int.from_bytes(digest)), self.constants)
 
+    def home(self, rng: np.random.Generator) -> Point:
+        """Where somebody lives."""
+        return self._map.address(rng).point
+
     def lives(self, label: str = "visit") -> Iterator[Step]:
         """Step after step without end; `label` begins the names of the visits."""
         for ask, turnover in zip(self._asks(label), self._turnovers(), strict=True):
@@ -160,7 +178,7 @@ class World:
         for number in range(self.constants.person_count):
             registered = bool(rng.random() < 0.5)
             person = Person(f"{'user' if registered else 'guest'}-{number:04d}", registered)
-            homes.append(Home(person, self._map.address(rng).point))
+            homes.append(Home(person, self.home(rng)))
         return tuple(homes)
 
     def _stream(self, *path: int) -> np.random.Generator:

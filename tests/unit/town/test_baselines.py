@@ -34,6 +34,20 @@ async def test_a_repeated_event_is_learned_once():
     assert len(order.told) == len(events) == len(set(order.told))
 
 
+async def test_what_was_served_counts_as_shown_where_nobody_tells_what_was_seen():
+    order = Tally(np.random.default_rng(1))
+    backend = BaselineBackend(order, counts_served=True)
+    await backend.put_items([item for item in ITEMS if item.reach_m is None])
+    slate = await backend.recommend(ASK)
+    told = [kind for kind, _ in order.told]
+
+    await backend.record([TownEvent("impression", slate.items[0].token, ANN)])
+    await backend.record([TownEvent("view", slate.items[0].token, ANN)])
+
+    assert told == ["impression"] * len(slate.items)
+    assert [kind for kind, _ in order.told] == [*told, "view"]
+
+
 async def test_the_oracle_puts_the_best_first():
     world = World(1)
     backend = BaselineBackend(OracleOrder(lambda item_id: world.rates(item_id).view))

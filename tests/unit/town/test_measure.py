@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 from scipy import stats
@@ -72,3 +73,20 @@ def test_fewer_clicks_than_random_prove_nothing():
 def test_a_window_without_length_is_refused():
     with pytest.raises(ValueError, match="window_s is 0; it must be above 0"):
         Meter(0.0, 0)
+
+
+def test_visits_applies_and_newcomers_are_added_up():
+    meter = Meter(start_s=0.0, window_s=10.0)
+    for at_s in (1.0, 2.0, 11.0):
+        meter.add(at_s, "draw", 0.5, STAKES, replace(look(2, 1), applies=1))
+        meter.add_newcomers(at_s, 0.5, 0.25)
+    meter.begin_visit(1.0)
+    meter.begin_visit(11.0)
+
+    first, second = meter.windows()
+    whole = total(meter.windows())
+
+    assert (first.visits, first.applies, first.newcomers, first.newcomers_even) == (1, 2, 1.0, 0.5)
+    assert (whole.visits, whole.applies, whole.newcomers, whole.newcomers_even) == (2, 3, 1.5, 0.75)
+    assert whole.regret == pytest.approx(3 * 0.5)
+    assert second.visits == 1

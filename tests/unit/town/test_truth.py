@@ -9,7 +9,7 @@ from nearcast_geo.point import Point
 from nearcast_town.backend import Slate, SlateItem
 from nearcast_town.constants import STANDARD
 from nearcast_town.life import Townsfolk
-from nearcast_town.truth import Truth
+from nearcast_town.truth import NEW_FOR_S, Truth
 from nearcast_town.world import World
 
 
@@ -134,3 +134,20 @@ def test_stakes_follow_every_turnover():
     assert truth.stakes(ask).oracle == pytest.approx(
         sum(view / rank for rank, view in enumerate(views[:20], start=1))
     )
+
+
+def test_newcomers_are_those_born_less_than_two_days_ago():
+    world = World(1)
+    truth = Truth(world)
+    turnover, asked = next((step.turnover, step.ask) for step in world.lives() if step.turnover)
+    born, ask = turnover.born.item, replace(asked, radius_m=500_000.0)
+    old = world.residents[0].item
+    slate = slate_of([old, replace(born, reach_m=None)])
+
+    truth.turn_over(turnover, now_s=1000.0)
+    shown, even = truth.newcomers(ask, slate, 1000.0 + NEW_FOR_S - 1)
+
+    assert shown == pytest.approx(1 / 2)
+    everybody = truth.stakes(ask).candidates
+    assert even == pytest.approx(sum(1 / rank for rank in range(1, 21)) / everybody)
+    assert truth.newcomers(ask, slate, 1000.0 + NEW_FOR_S) == (0.0, 0.0)
