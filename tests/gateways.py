@@ -15,7 +15,7 @@ from google.protobuf.message import Message
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 
-from nearcast.v1 import catalog_pb2, event_pb2, item_pb2, location_pb2, recommend_pb2, stats_pb2
+from nearcast.v1 import admin_pb2, catalog_pb2, event_pb2, item_pb2, location_pb2, recommend_pb2, stats_pb2
 from nearcast_config.process import Gateway as GatewayConfig
 from nearcast_config.process import Keeper, Postgres, Preflight, ProcessConfig, Redis
 from nearcast_server.app import Addresses, run_gateway
@@ -32,7 +32,7 @@ TICK_S = 0.02
 DETAILS = "grpc-status-details-bin"
 SERVICES = tuple(
     service
-    for module in (catalog_pb2, event_pb2, recommend_pb2, stats_pb2)
+    for module in (admin_pb2, catalog_pb2, event_pb2, recommend_pb2, stats_pb2)
     for service in module.DESCRIPTOR.services_by_name.values()
 )
 PATHS = {rpc.name: f"/{service.full_name}/{rpc.name}" for service in SERVICES for rpc in service.methods}
@@ -192,7 +192,7 @@ class Gateway:
 
 
 def _responses() -> Iterator[tuple[str, Any]]:
-    for module in (catalog_pb2, event_pb2, recommend_pb2, stats_pb2):
+    for module in (admin_pb2, catalog_pb2, event_pb2, recommend_pb2, stats_pb2):
         for service in module.DESCRIPTOR.services_by_name.values():
             for rpc in service.methods:
                 yield rpc.name, getattr(module, rpc.output_type.name)

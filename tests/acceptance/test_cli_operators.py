@@ -127,3 +127,57 @@ async def test_the_policy_of_the_file_is_the_first_one(endpoints: Endpoints, tmp
     revision = (await furnish(endpoints, StateDirectory(tmp_path), own)).revision
     assert (revision.number, revision.policy) == (1, own)
     assert (await furnish(endpoints, StateDirectory(tmp_path), policy)).revision == revision
+
+
+def test_a_policy_is_checked_compared_applied_and_taken_back(database: str, tmp_path: Path) -> None:
+    where = ("--tenant", "shop", "--postgres-dsn", database)
+    answer("keys", "create", *where)
+    file = tmp_path / "policy.toml"
+    file.write_text("[policy.radius]\ndefault_m = 900\n[policy.exploration]\nshare = 0\n")
+    checked = answer("policy", "check", file)
+    assert (checked["problems"], [each["key"] for each in checked["warnings"]]) == (
+        [],
+        ["policy.exploration.share"],
+    )
+    assert answer("policy", "diff", file, *where)["changes"] == [
+        {"key": "policy.exploration.share", "before": "0.02", "after": "0.0"},
+        {"key": "policy.radius.default_m", "before": "5000.0", "after": "900.0"},
+    ]
+    asked = ("policy", "apply", file, "--note", "narrower", "--expect", "1", "--request-id", "r-1", *where)
+    assert [answer(*asked)["revision"] for _ in range(2)] == [2, 2]
+    stale = nearcast("policy", "rollback", "1", "--expect", "1", *where, "--json")
+    assert stale.returncode == 1
+    refused = json.loads(stale.stderr)
+    assert (refused["reason"], refused["field"]) == ("POLICY_CHANGED", "expected_revision")
+    assert answer("policy", "rollback", "1", *where)["revision"] == 3
+    listed = answer("policy", "revisions", *where)["revisions"]
+    assert [(each["revision"], each["note"]) for each in listed] == [
+        (3, "rollback to revision 1"),
+        (2, "narrower"),
+        (1, ""),
+    ]
+    assert listed[0]["etag"] == listed[2]["etag"]
+    assert answer("policy", "show", "--revision", "2", *where)["policy"]["radius"]["default_m"] == 900
+
+
+def test_a_policy_that_cannot_be_applied_is_told_with_every_key_and_range(tmp_path: Path) -> None:
+    file = tmp_path / "policy.toml"
+    file.write_text("[policy.radius]\ndefault_m = -1\n[policy.slate]\nmax_limit = 0\n")
+    checked = nearcast("policy", "check", file, "--json")
+    assert checked.returncode == 1
+    assert [(each["key"], each["allowed"]) for each in json.loads(checked.stdout)["problems"]] == [
+        ("policy.radius.default_m", "a number in (0, 500000] metres"),
+        ("policy.slate.max_limit", "a whole number in [1, 200]"),
+    ]
+
+
+def test_freezing_is_a_revision_that_can_be_lifted(database: str) -> None:
+    where = ("--tenant", "shop", "--postgres-dsn", database)
+    answer("keys", "create", *where)
+    assert answer("policy", "freeze", *where)["revision"] == 2
+    assert answer("policy", "show", *where)["policy"]["master"]["frozen"] is True
+    assert answer("policy", "unfreeze", *where)["revision"] == 3
+    unknown = nearcast("policy", "freeze", "olso", *where, "--json")
+    refused = json.loads(unknown.stderr)
+    assert (refused["reason"], refused["field"]) == ("MARKET_UNKNOWN", "market")
+    assert answer("policy", "show", *where)["revision"] == 3

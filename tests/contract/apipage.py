@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from nearcast_server.rpc.admin import AdminService
 from nearcast_server.rpc.catalog import CatalogService
 from nearcast_server.rpc.event import EventService
+from nearcast_server.rpc.experiments import ExperimentRequests
 from nearcast_server.rpc.recommend import RecommendService
 from nearcast_server.rpc.service import Services, methods
 from nearcast_server.rpc.stats import StatsService
@@ -37,9 +39,11 @@ def roles() -> dict[str, str]:
     """Who may call each RPC."""
     services = Services(
         CatalogService(NOBODY, NOBODY, NOBODY, NOBODY),
-        RecommendService(NOBODY, NOBODY, NOBODY, NOBODY, NOBODY),
+        RecommendService(NOBODY, NOBODY, NOBODY, NOBODY, NOBODY, NOBODY),
         EventService(NOBODY, NOBODY, NOBODY),
         StatsService(NOBODY, NOBODY, NOBODY),
+        AdminService(NOBODY, NOBODY, NOBODY),
+        ExperimentRequests(NOBODY, NOBODY),
     )
     order = ("client", "backend", "operator")
     return {

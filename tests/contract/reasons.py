@@ -5,12 +5,14 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import grpc
 
-from nearcast.v1 import event_pb2, outcome_pb2, recommend_pb2
+from nearcast.v1 import admin_pb2, event_pb2, outcome_pb2, recommend_pb2, stats_pb2
 from nearcast.v1.error_reason_pb2 import ErrorReason
 from nearcast_server import errors
+from nearcast_server.replaying import Why
 from nearcast_server.rpc.status import CODES
 
 ROOT = Path(__file__).parents[2]
@@ -26,14 +28,20 @@ _PLAIN = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)*")
 # Other words in capitals: of gRPC, of the contract's other enums, of Redis.
 _OTHER_ENUMS = (
     recommend_pb2.DegradedReason,
+    stats_pb2.StopAdvice,
     outcome_pb2.Advice,
     event_pb2.Durability,
     event_pb2.StreamEnd,
+    recommend_pb2.ExplainedItem.Standing,
+    recommend_pb2.ExplainedItem.Cause,
+    admin_pb2.ExplainDecisionResponse.Replay,
 )
 OTHERS = {
     *(code.name for code in grpc.StatusCode),
     *(value.split("_", 2)[-1] for enum in _OTHER_ENUMS for value in enum.keys()),  # noqa: SIM118
+    *(value for enum in _OTHER_ENUMS for value in enum.keys()),  # noqa: SIM118
     *(value.split("_", 1)[-1] for enum in _OTHER_ENUMS for value in enum.keys()),  # noqa: SIM118
+    *get_args(Why),
     "NONE",
     "PING",
     "UTC",

@@ -1,10 +1,10 @@
 """Every RPC of the contract is served, and stands on the page of the API."""
 
-from nearcast.v1 import catalog_pb2, event_pb2, recommend_pb2, stats_pb2
+from nearcast.v1 import admin_pb2, catalog_pb2, event_pb2, recommend_pb2, stats_pb2
 from tests.contract import apipage
 from tests.contract.protofiles import everything
 
-MODULES = (catalog_pb2, event_pb2, recommend_pb2, stats_pb2)
+MODULES = (admin_pb2, catalog_pb2, event_pb2, recommend_pb2, stats_pb2)
 RPCS = [
     f"{service.name}.{rpc.name}"
     for module in MODULES

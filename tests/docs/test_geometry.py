@@ -33,7 +33,7 @@ def test_every_test_named_exists() -> None:
 
 
 def test_every_golden_test_belongs_to_a_case() -> None:
-    golden = (ROOT / "tests" / "golden").rglob("test_*.py")
+    golden = (ROOT / "tests" / "golden" / "geo").rglob("test_*.py")
     tests = {
         (path.relative_to(ROOT / "tests").as_posix(), test)
         for path in golden
