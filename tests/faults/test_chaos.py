@@ -9,7 +9,7 @@ from tests.faults.chaos import Chaos
 from tests.faults.conftest import SEED
 from tests.faults.house import House
 
-LEAST_KILLS = 20
+LEAST_KILLS = 12
 SOAK_S = float(os.environ.get("NEARCAST_FAULT_SECONDS", "0"))
 
 
