@@ -18,7 +18,10 @@ from benchmarks.regret.believing import courses
 from benchmarks.regret.calibration import LIMIT, calibrations
 from benchmarks.regret.comparing import Lives, Standing, rows, standings
 from benchmarks.regret.plotting import plots
-from benchmarks.regret.ways import CLICKED, NAMES, OSLO, REWARD, TOWN, Lived, live_all
+from benchmarks.regret.ways import CLICKED, NAMES, NEARCAST, OSLO, REWARD, TOWN, Lived, live_all
+from nearcast_cli.policyfile import read_policy_file
+from nearcast_config.policytext import load_policy_text
+from nearcast_config.problems import SettingsError
 from nearcast_town.report import Report
 
 STEPS, DAYS, SEEDS = 10_000, 14.0, 20
@@ -32,23 +35,32 @@ UNMEASURED = (
 )
 
 
-def _lived(places: Sequence[str], seeds: int, steps: int, jobs: int | None, wanted: str) -> dict[str, Lives]:
-    lives = [
-        Lived(way, place, seed, steps, DAYS, wanted)
-        for place in places
-        for way in NAMES
-        for seed in range(1, seeds + 1)
-    ]
-    found: dict[str, dict[str, list[Report]]] = {place: {way: [] for way in NAMES} for place in places}
+def _lived(lives: Sequence[Lived], jobs: int | None) -> dict[str, Lives]:
+    found: dict[str, dict[str, list[Report]]] = {}
+    for life in lives:
+        found.setdefault(life.place, {}).setdefault(life.way, [])
     for done, (life, report) in enumerate(live_all(lives, jobs), 1):
         found[life.place][life.way].append(report)
-        if life.way == NAMES[0]:
+        if life.way not in NAMES[1:]:
             gap = f"gap closed {report.last.gap_closed:.3f}"
-            progress(f"{done} of {len(lives)}: {life.place}, seed {life.seed}, {gap}")
+            progress(f"{done} of {len(lives)}: {life.way}, {life.place}, seed {life.seed}, {gap}")
     for ways in found.values():
         for reports in ways.values():
             reports.sort(key=lambda report: report.seed)
     return {place: dict(ways) for place, ways in found.items()}
+
+
+def _policies(files: Sequence[Path]) -> dict[str, str | None]:
+    """What each file says, by the name of its way; nothing for the ways that are always lived."""
+    policies: dict[str, str | None] = dict.fromkeys(NAMES)
+    for file in files:
+        try:
+            text = read_policy_file(file)
+            load_policy_text(text, str(file))
+        except SettingsError as error:
+            raise click.ClickException(str(error)) from error
+        policies[f"{NEARCAST}, {file}"] = text
+    return policies
 
 
 def _places(place: str) -> list[str]:
@@ -107,6 +119,12 @@ def _drawn(out: Path, drawn: Sequence[tuple[str, str]]) -> None:
     help="Views, saves and applies by the weights of the default policy, or views alone.",
 )
 @click.option(
+    "--policy",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Also live with this policy, as a way named for the file; may be given several times.",
+)
+@click.option(
     "--quick", is_flag=True, help="Two towns of 1,000 questions: half a minute, and nothing judged."
 )
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Keep plots here.")
@@ -116,7 +134,14 @@ def main(quick: bool, out: Path | None, as_json: bool, **asked: Any) -> None:
     seeds, steps, place = asked["seeds"], asked["steps"], asked["place"]
     if quick:
         seeds, steps, place = QUICK_SEEDS, QUICK_STEPS, "town"
-    lives = _lived(_places(place), seeds, steps, asked["jobs"], asked["wanted"])
+    policies = _policies(asked["policy"])
+    all_lives = [
+        Lived(way, where, seed, steps, DAYS, asked["wanted"], policy)
+        for where in _places(place)
+        for way, policy in policies.items()
+        for seed in range(1, seeds + 1)
+    ]
+    lives = _lived(all_lives, asked["jobs"])
     standing = [each for place, found in lives.items() for each in standings(place, found)]
     progress("what is believed of four items")
     believed = asyncio.run(courses(1, steps, DAYS))

@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmarks.regret.oslo import listings
 from nearcast_cli.inprocess import InProcess
-from nearcast_config.policytext import default_policy
+from nearcast_config.policytext import default_policy, load_policy_text
 from nearcast_town.backend import Backend
 from nearcast_town.baselines import BaselineBackend, GreedyOrder, Order, RandomOrder, ThompsonOrder
 from nearcast_town.listed import ListedWorld, Listing
@@ -38,6 +38,8 @@ class Lived:
     steps: int
     days: float
     wanted: str = REWARD
+    policy: str | None = None
+    """What nearcast shall be told instead of the default policy, as TOML."""
 
 
 def live(life: Lived) -> Report:
@@ -47,7 +49,7 @@ def live(life: Lived) -> Report:
 
 def live_all(lives: Sequence[Lived], jobs: int | None) -> Iterator[tuple[Lived, Report]]:
     """Each as it is finished; the longest begin first."""
-    longest_first = sorted(lives, key=lambda life: (life.way != NEARCAST, life.seed))
+    longest_first = sorted(lives, key=lambda life: (life.way in NAMES[1:], life.seed))
     with multiprocessing.get_context("spawn").Pool(jobs or os.cpu_count() or 1) as pool:
         yield from pool.imap_unordered(_apart, longest_first)
 
@@ -59,7 +61,7 @@ def world_of(place: str, seed: int) -> World:
 
 async def _live(life: Lived) -> Report:
     weights = weights_of(life.wanted)
-    backend = await _backend(life.way, life.seed, weights)
+    backend = await _backend(life, weights)
     world = world_of(life.place, life.seed)
     return await run(world, backend, life.steps, life.days, worth=Worth(**weights))
 
@@ -71,13 +73,13 @@ def weights_of(wanted: str) -> dict[str, float]:
     return {name: kind.weight for name, kind in default_policy().kinds.items() if kind.weight > 0}
 
 
-async def _backend(way: str, seed: int, weights: dict[str, float]) -> Backend:
-    if way == NEARCAST:
-        backend = InProcess(default_policy(), START_S, seed)
+async def _backend(life: Lived, weights: dict[str, float]) -> Backend:
+    if life.way == NEARCAST or life.policy is not None:
+        backend = InProcess(load_policy_text(life.policy or "", life.way), START_S, life.seed)
         await backend.open()
         return backend
-    rng = np.random.default_rng([seed, 20])
-    return BaselineBackend(_order(way, rng, weights), counts_served=way in {THOMPSON, GREEDY})
+    rng = np.random.default_rng([life.seed, 20])
+    return BaselineBackend(_order(life.way, rng, weights), counts_served=life.way in {THOMPSON, GREEDY})
 
 
 def _order(way: str, rng: np.random.Generator, weights: dict[str, float]) -> Order:

@@ -1,9 +1,12 @@
 """Regret beside other ways: ratios town by town, what is judged, and plots that are well-formed."""
 
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from click.testing import CliRunner
 
+from benchmarks.regret.__main__ import main
 from benchmarks.regret.believing import Belief, Course
 from benchmarks.regret.calibration import Calibration
 from benchmarks.regret.comparing import rows, standings
@@ -62,6 +65,23 @@ def test_plots_are_well_formed() -> None:
 @pytest.mark.parametrize("way", [THOMPSON, GREEDY, RANDOM])
 def test_a_life_of_each_way_has_as_many_questions_as_were_asked(way: str) -> None:
     assert live(Lived(way, TOWN, 1, 60, 1.0)).overall.asks == 60
+
+
+def test_a_policy_of_ones_own_is_lived_as_the_default_is() -> None:
+    """One that says nothing is the default; one that only knows the nearest learns nothing."""
+    nearest = '[feeds.near]\norder = "nearest"\n'
+    default = live(Lived(NEARCAST, TOWN, 1, 60, 1.0))
+    same, near = (live(Lived("mine", TOWN, 1, 60, 1.0, policy=text)) for text in ("", nearest))
+    assert same == default
+    assert set(near.overall.feeds) <= {"near", "explore"}
+
+
+def test_a_policy_that_cannot_be_is_refused_before_anything_is_lived(tmp_path: Path) -> None:
+    file = tmp_path / "wrong.toml"
+    file.write_text("[exploration]\nsharpness = 9\n")
+    told = CliRunner().invoke(main, ["--policy", str(file)])
+    assert told.exit_code == 1
+    assert "exploration.sharpness" in told.stderr
 
 
 @needs_listings
