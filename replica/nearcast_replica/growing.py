@@ -21,6 +21,7 @@ from nearcast_replica.layout import (
     STATE_NAMES,
     STATE_PLACE_POOL,
     STATE_ROWS,
+    STATE_RULES,
     STATE_SEQUENCE,
     STATE_SLOTS,
     STATE_TAG_POOL,
@@ -79,6 +80,16 @@ class GrowingGeneration:
     def pending(self) -> int:
         """How many rows are behind the sorted ones."""
         return self.segment.rows - self.segment.shape.sorted_rows
+
+    @property
+    def rules(self) -> int:
+        """The number of the rules by which all its statistics were derived, as whoever told them has it."""
+        return int(self.segment["state"][STATE_RULES])
+
+    def forget(self, rules: int) -> None:
+        """All statistics, which will be told by these rules. Not once it is served."""
+        self.segment["stats"][:] = 0
+        self.segment["state"][STATE_RULES] = rules
 
     def apply(self, changes: Sequence[SegmentChange]) -> Applied | Unfit:
         """Bring it forward by changes that follow each other; all of them at once, or none."""

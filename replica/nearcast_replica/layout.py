@@ -51,8 +51,9 @@ OWN_AREA = 8
 TAG_BUCKETS = 64
 MOST_NAMES = 2**16
 
-# Words of `state`: what is published, the last change that is in it, and how much is used of what is only
-# appended to (entries of the pools, bytes of names and of the cold file).
+# Words of `state`: what is published, the last change that is in it, how much is used of what is only
+# appended to (entries of the pools, bytes of names and of the cold file), and by which rules statistics were
+# derived: that word stays as it was when the generation was first served.
 STATE_ROWS = 0
 STATE_SLOTS = 1
 STATE_SEQUENCE = 2
@@ -60,6 +61,7 @@ STATE_TAG_POOL = 3
 STATE_PLACE_POOL = 4
 STATE_NAMES = 5
 STATE_COLD = 6
+STATE_RULES = 7
 STATE_WORDS = 8
 
 # Numbers of a class in `classes`: its bands are `first_band` and on, `band_count` of them; the rows of band i

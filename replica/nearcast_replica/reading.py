@@ -10,7 +10,7 @@ from nearcast_replica.control import ControlPage, Declined, Vitals
 from nearcast_replica.dictionaries import Dictionaries
 from nearcast_replica.files import Files
 from nearcast_replica.generation import Generation, open_generation
-from nearcast_replica.layout import STATE_SEQUENCE, Segment
+from nearcast_replica.layout import STATE_RULES, STATE_SEQUENCE, Segment
 from nearcast_replica.lookup import id_of, message_of
 
 _TRIES = 5
@@ -69,28 +69,37 @@ class ReplicaReader:
         self._files = files
         self._build = build
         self._control: ControlPage | None = None
-        self._current: Generation | None = None
+        # With their rules, newest first.
+        self._held: tuple[tuple[int, Generation], ...] = ()
 
-    def pin(self) -> Pinned | None:
-        """The state to answer one request from; None before the first `refresh` that found one."""
-        current = self._current
-        if current is None:
-            return None
-        names = current.dictionaries()
-        return Pinned(current, names, int(current.segment["state"][STATE_SEQUENCE]))
+    def pin(self, rules: int | None = None) -> Pinned | None:
+        """The state to answer one request from; None before the first `refresh` that found one.
+
+        `rules`: those by which its statistics have to be derived. For a moment after others were followed
+        there is one of the rules before as well.
+        """
+        for told, generation in self._held:
+            if rules is None or told == rules:
+                names = generation.dictionaries()
+                return Pinned(generation, names, int(generation.segment["state"][STATE_SEQUENCE]))
+        return None
+
+    def holds(self, rules: int) -> bool:
+        """Whether there is a state of these rules."""
+        return any(told == rules for told, _ in self._held)
 
     @property
     def is_behind(self) -> bool:
         """Whether the writer has made another generation than requests are answered from."""
-        control, current = self._control, self._current
-        if control is None or current is None:
+        control, held = self._control, self._held
+        if control is None or not held:
             return True
-        return control.generation != current.number
+        return control.generation != held[0][1].number
 
     @property
     def size_bytes(self) -> int:
         """How much memory the columns take that requests are answered from."""
-        return 0 if self._current is None else self._current.file.size
+        return sum(generation.file.size for _, generation in self._held)
 
     def vitals(self) -> Vitals | None:
         """What the writer tells of itself; None when there has been none."""
@@ -112,17 +121,20 @@ class ReplicaReader:
             if control.generation == 0:
                 self._control = control
                 if control.vitals().declined:
-                    self._current = None
+                    self._held = ()
                 break
             if control is self._control and not self.is_behind:
+                self._held = self._held[:1]
                 break
             try:
                 found = open_generation(self._files, control.generation, self._build)
             except FileNotFoundError:
                 continue  # the writer has just replaced it
             found.populate()
-            self._control, self._current = control, found
-        return self._current is not None
+            rules = int(found.segment["state"][STATE_RULES])
+            before = tuple(each for each in self._held[:1] if each[0] != rules)
+            self._control, self._held = control, ((rules, found), *before)
+        return bool(self._held)
 
     def _newest_control(self) -> ControlPage | None:
         """Another file at the same path is the page of a writer who found the old one gone."""

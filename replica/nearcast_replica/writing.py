@@ -110,15 +110,18 @@ class SegmentWriter:
         self._files.remove()
 
     def begin_filling(self) -> Filling:
-        """A generation from nothing, to be given to `adopt`; until then nothing changes for readers."""
+        """A generation from nothing, to be given to `adopt`; until then nothing changes for readers.
+
+        A merge that is under way comes to nothing.
+        """
         self._number += 1
+        self._merge, self._told_since = None, []
         self._control.note_resync(True)
         return Filling(self._files, self._number, self._build, self._kinds, self._reserve)
 
     def adopt(self, generation: GrowingGeneration) -> None:
         """Readers are given this generation from here on; a merge that is under way comes to nothing."""
-        self._merge = None
-        self._told_since = []
+        self._merge, self._told_since = None, []
         self._serve(generation)
         self._control.note_resync(False)
 
@@ -137,8 +140,13 @@ class SegmentWriter:
         self._merge = Merge(self._serving, self._files, self._number, self._reserve)
         return self._merge
 
-    def finish_merge(self, merge: Merge, merged: GrowingGeneration) -> bool:
-        """Tell it what came meanwhile, and serve it; False when it was overtaken by another generation."""
+    def finish_merge(
+        self, merge: Merge, merged: GrowingGeneration, retell: Callable[[Sequence[int]], None] | None = None
+    ) -> bool:
+        """Tell it what came meanwhile, and serve it; False when it was overtaken by another generation.
+
+        One that is of other rules than what is served has to be given `retell`, which tells it of postings.
+        """
         if merge is not self._merge:
             merge.discard()
             return False
@@ -149,6 +157,8 @@ class SegmentWriter:
             elif isinstance(merged.apply(each), Unfit):
                 merge.discard()
                 return False
+        if retell is not None:
+            retell(sorted(_postings(told)))
         self._serve(merged)
         return True
 
@@ -189,6 +199,9 @@ class SegmentWriter:
     def _serve(self, generation: GrowingGeneration) -> None:
         self._let_leave()
         self._leaving, self._serving = self._serving, generation
+        if self._leaving is not None and self._leaving.rules != generation.rules:
+            # What is told from here on would be foreign to it.
+            self._let_leave()
         now = self._clock()
         self._leaves_at, self._merged_at = now + _GRACE_S, now
         self._control.beat(now, generation.sequence, generation.pending)
@@ -204,3 +217,11 @@ class SegmentWriter:
     def _note(self, told: Sequence[SegmentChange] | Words) -> None:
         if self._merge is not None:
             self._told_since.append(told)
+
+
+def _postings(told: Sequence[Sequence[SegmentChange] | Words]) -> set[int]:
+    """Of all that these say something of."""
+    found: set[int] = set()
+    for each in told:
+        found.update(each.postings.tolist() if isinstance(each, Words) else (one.posting for one in each))
+    return found

@@ -79,8 +79,11 @@ class ReplicaFinder:
         self._owners = Owners()
 
     def find(self, search: Search) -> Finding | None:
-        """None for what no replica can be asked, or this one cannot yet."""
-        answerer, pinned = self._replicas.answerer, self._replicas.pin(search.view.tenant_id)
+        """None for what no replica can be asked, or this one cannot yet: it may believe otherwise."""
+        view = search.view
+        # A list goes by distance alone.
+        rules = None if isinstance(search.ranking, Listed) else view.evidence.rules
+        answerer, pinned = self._replicas.answerer, self._replicas.pin(view.tenant_id, rules)
         if answerer is None or pinned is None or not isinstance(search.wanted.region, Area | None):
             return None
         order = self._order(search)

@@ -140,7 +140,9 @@ def _evidence(view: View, revision: Revision, *, alike: bool) -> Evidence:
     """The same counts under other weights, and where it believes otherwise under its own priors."""
     weights = tuple(kind.weight for kind in revision.policy.kinds.values())
     priors = view.evidence.priors if alike else priors_of(revision, None, view.atlas.numbers)
-    return replace(view.evidence, weights=weights, priors=priors)
+    # No replica is told what only a shadow believes.
+    rules = view.evidence.rules if alike else 0
+    return replace(view.evidence, weights=weights, priors=priors, rules=rules)
 
 
 def _in_order(revision: Revision, in_force: Revision) -> Revision:

@@ -9,6 +9,7 @@ from nearcast_bandit.arrays import Booleans, Floats, Integers
 from nearcast_bandit.evidence import EvidenceTable
 from nearcast_bandit.hierarchy import LevelPrior
 from nearcast_bandit.posterior import posteriors
+from nearcast_server.beliefrules import number_of
 from nearcast_server.countbook import Countbook, Lines
 from nearcast_server.impressions import Impressions, LastHours
 from nearcast_server.priors import Place, Priors, priors_of
@@ -45,7 +46,10 @@ class Beliefs:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evidence:
-    """All that is known at one moment, under one policy; never changed once made."""
+    """All that is known at one moment, under one policy; never changed once made.
+
+    `rules` is the number of what its posteriors are derived by.
+    """
 
     kinds: tuple[str, ...]
     numbers: tuple[int, ...]
@@ -56,6 +60,7 @@ class Evidence:
     successes: Floats
     impressions: Integers = field(default_factory=lambda: np.zeros(1, np.int64))
     exposing: Exposing = NOTHING_EXPOSED
+    rules: int = 0
 
     def impressions_of(self, postings: Sequence[int]) -> Integers:
         """How often each was shown in all."""
@@ -111,6 +116,7 @@ class Learner:
         self._markets: Mapping[str, int] = {}
         self._fit: PriorFit | None = None
         self._priors: Priors | None = None
+        self._rules = 0
         # By half-life; what is counted in most markets goes into the first.
         self._tables: dict[float | None, EvidenceTable] = {None: EvidenceTable((), 0)}
         self._kind_rows: dict[int, int] = {}
@@ -170,6 +176,7 @@ class Learner:
             raise ValueError("no policy is followed yet")
         if self._priors is None:
             self._priors = priors_of(revision, self._fit, self._markets)
+            self._rules = number_of(tuple(self._kind_rows), self._exposing, self._priors)
         hours = now_s / SECONDS_PER_HOUR
         exposures, successes = _together([table.at(hours) for table in self._tables.values()])
         kinds = revision.policy.kinds
@@ -183,6 +190,7 @@ class Learner:
             _with_unknown(successes),
             self._impressions.so_far(),
             self._exposing,
+            self._rules,
         )
 
     def last_hours(self) -> LastHours:

@@ -1,7 +1,7 @@
 """The rule behind Recommend: who is near, which feed, in what order, with which proof."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import msgspec
@@ -17,7 +17,7 @@ from nearcast_server.deciding import Decider, Decision
 from nearcast_server.decisionlog import DecisionLog
 from nearcast_server.decisionrecords import Noted
 from nearcast_server.evidence import Beliefs
-from nearcast_server.finding import ByFeed, Finder, Finding, Ranking, Search, Shown, Shuffled
+from nearcast_server.finding import ByFeed, Finder, Finding, Ranking, Search, Shortfall, Shown, Shuffled
 from nearcast_server.gathering import Reach
 from nearcast_server.locating import asked, market_of
 from nearcast_server.paging import PAGE_LIFETIME_MS, bind
@@ -25,6 +25,7 @@ from nearcast_server.planning import plan_of
 from nearcast_server.recalling import Recall, Recalled
 from nearcast_server.surfaces import is_multiplied
 from nearcast_server.tenancy import Tenancies, View
+from nearcast_store.errors import IndexUnavailableError
 
 
 class Placed(msgspec.Struct, frozen=True, gc=False):
@@ -114,8 +115,21 @@ class Recommender:
         self._log = log
 
     async def recommend(self, tenant_id: int, query: RecommendQuery) -> Slate:
-        """One slate, or one more page of it."""
+        """One slate, or one more page of it. Raises IndexUnavailableError.
+
+        Where the index is needed, as the replica does not believe yet what the view does, and does not
+        answer, the view before decides, all of it.
+        """
         view = self._tenancies.view(tenant_id)
+        try:
+            return await self._decided(view, query)
+        except IndexUnavailableError:
+            before = self._tenancies.before(tenant_id)
+            if before is None:
+                raise
+        return await self._decided(replace(before, tokens=view.tokens), query, "REPLICA_STALE")
+
+    async def _decided(self, view: View, query: RecommendQuery, shortfall: Shortfall | None = None) -> Slate:
         now = self._clock()
         view, query = self._decider.side(view, query, now)
         market = market_of(view, query.area)
@@ -125,6 +139,8 @@ class Recommender:
         reason = None if log is None else log.reason(view, decision, explain=query.explain)
         search = search_of(view, query, decision, recalled, now, captured=reason is not None)
         finding = await self._finder.find(search)
+        if shortfall is not None:
+            finding = msgspec.structs.replace(finding, shortfall=shortfall)
         if log is not None and reason is not None:
             resumed = bool(query.page_token)
             log.note(Noted(reason, decision, search, finding, market, resumed))

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 
 from nearcast_server.following import Following, Regional
 from nearcast_server.noticeboard import Noticeboard
@@ -109,8 +110,8 @@ class Refresher:
         try:
             view = await following.view(beat)
             # Both or neither: a watcher that is told looks at the view at once.
-            self._tenancies.publish(view)
-            self._board.tell(tenant_id, following.notice(view))
+            is_void, notice = self._tenancies.publish(view), following.notice(view)
+            self._board.tell(tenant_id, replace(notice, postings=None) if is_void else notice)
         except Exception as error:  # noqa: BLE001 - a fault in what one tenant has set or counted stops no other
             self._note(tenant_id, error)
             self._mark(tenant_id)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 
 from msgspec import Struct
 
@@ -10,11 +11,13 @@ from nearcast_replica.control import Declined, Vitals
 from nearcast_replica.errors import ReplicaError
 from nearcast_replica.files import Files
 from nearcast_replica.reading import Pinned, ReplicaReader
-from nearcast_server.tenancy import Tenancies
+from nearcast_server.tenancy import Tenancies, View
 from nearcast_telemetry.logs import logger
 
 # Longer than a scribe that lives is silent.
 _WORD_HOLDS_S = 5.0
+# In each interval, for a replica that is told by other rules.
+_LOOKS = 5
 log = logger("gateway")
 
 
@@ -51,6 +54,7 @@ class Replicas:
         self._readers: dict[int, ReplicaReader] = {}
         self._told: dict[int, str] = {}
         self.answerer: Answerer | None = None
+        tenancies.heed(self.believes)
 
     async def open(self) -> None:
         """Load what answers, or make it, and map what is there."""
@@ -63,30 +67,46 @@ class Replicas:
         await self.open()
         while not stop.is_set():
             await self.refresh()
-            try:
-                async with asyncio.timeout(interval_s):
-                    await stop.wait()
-            except TimeoutError:
-                continue
+            for _ in range(_LOOKS):
+                if await _is_set(stop, interval_s / _LOOKS):
+                    break
+                await self._look_out()
 
     async def refresh(self) -> None:
         """Map what is newer than what is mapped, of every tenant that is known."""
         for view in self._tenancies.known():
-            tenant_id = view.tenant_id
-            reader = self._readers.get(tenant_id)
-            if reader is None:
-                reader = self._readers[tenant_id] = ReplicaReader(self._files_of(tenant_id), self._build)
-            try:
-                await asyncio.to_thread(reader.refresh)
-            except (ReplicaError, OSError) as error:
-                self._note(tenant_id, str(error))
-            else:
-                self._told.pop(tenant_id, None)
+            await self._refresh(view.tenant_id)
 
-    def pin(self, tenant_id: int) -> Pinned | None:
-        """The state to answer one request from."""
+    async def _look_out(self) -> None:
+        """Where other rules are followed than the replica was told by, what is told by them is soon there."""
+        for view in self._tenancies.known():
+            if self.believes_otherwise(view):
+                await self._refresh(view.tenant_id)
+
+    async def _refresh(self, tenant_id: int) -> None:
         reader = self._readers.get(tenant_id)
-        return None if reader is None else reader.pin()
+        if reader is None:
+            reader = self._readers[tenant_id] = ReplicaReader(self._files_of(tenant_id), self._build)
+        try:
+            await asyncio.to_thread(reader.refresh)
+        except (ReplicaError, OSError) as error:
+            self._note(tenant_id, str(error))
+        else:
+            self._told.pop(tenant_id, None)
+
+    def pin(self, tenant_id: int, rules: int | None = None) -> Pinned | None:
+        """The state to answer one request from; by these rules, if they matter."""
+        reader = self._readers.get(tenant_id)
+        return None if reader is None else reader.pin(rules)
+
+    def believes(self, view: View) -> bool:
+        """Whether there is a state by the rules of this view."""
+        reader = self._readers.get(view.tenant_id)
+        return reader is not None and reader.holds(view.evidence.rules)
+
+    def believes_otherwise(self, view: View) -> bool:
+        """Whether there is a state, and none by the rules of this view."""
+        return self.pin(view.tenant_id) is not None and not self.believes(view)
 
     def standing(self, tenant_id: int) -> Standing:
         """How the tenant's replica is now."""
@@ -118,3 +138,10 @@ class Replicas:
         if self._told.get(tenant_id) != said:
             self._told[tenant_id] = said
             log.warning("replica.not_mapped", tenant_id=tenant_id, reason=said)
+
+
+async def _is_set(stop: asyncio.Event, within_s: float) -> bool:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(within_s):
+            await stop.wait()
+    return stop.is_set()

@@ -1,10 +1,10 @@
 """Writing the replica of a tenant: its items as the index has them, its statistics as the ledger has them."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import islice
+from functools import partial
 
 from nearcast_catalogue.item import ServedItem
 from nearcast_ledger.kinds import IMPRESSION
@@ -13,16 +13,17 @@ from nearcast_replica.dictionaries import TooManyNamesError
 from nearcast_replica.errors import SecondWriterError
 from nearcast_replica.files import Files
 from nearcast_replica.growing import GrowingGeneration
+from nearcast_replica.merging import Merge
 from nearcast_replica.sizing import Reserve
 from nearcast_replica.writing import SegmentWriter
 from nearcast_server.evidence import Evidence
 from nearcast_server.following import Following
-from nearcast_server.priors import Priors
-from nearcast_server.telling import Births, tell
+from nearcast_server.telling import Births, parts, tell, tell_all
 from nearcast_server.tenancy import View
 from nearcast_store.errors import IndexUnavailableError, StoreError, StoreUnavailableError
 from nearcast_store.index.following import IndexFollower
 from nearcast_store.index.replicating import Replicator
+from nearcast_telemetry.heap import give_back
 from nearcast_telemetry.logs import logger
 
 CHANGES_EVERY_S = 0.05
@@ -30,7 +31,6 @@ AWAY_S = 0.5
 STANDBY_S = 1.0
 # What does not fit is looked at again now and then: it may have become less.
 DECLINED_S = 300.0
-_TOLD_AT_ONCE = 10_000
 log = logger("scribe")
 
 
@@ -94,7 +94,9 @@ class TenantScribe:
         self._memory = memory
         self._rules = rules
         self._clock = clock
+        # By the rules of what is served; `wanted` is the last there is.
         self._evidence: Evidence | None = None
+        self._wanted: Evidence | None = None
         self._told = ""
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -114,7 +116,7 @@ class TenantScribe:
         except (StoreError, TimeoutError, OSError) as error:
             self._say("scribe.waiting", str(error))
             return AWAY_S
-        self._evidence = view.evidence
+        self._evidence = self._wanted = view.evidence
         try:
             await self._write(writer, view, stop)
         except (DeclinedError, TooManyNamesError, OSError, MemoryError) as error:
@@ -135,7 +137,9 @@ class TenantScribe:
         births = Births(writer.kinds, lambda: self._evidence)
         replicator = Replicator(self._follower, writer, self._files, self._render, self._prime, births)
         replicator.restore()
-        statistics = asyncio.create_task(self._keep_statistics(writer, view, stop))
+        if writer.serving is not None and writer.serving.rules != view.evidence.rules:
+            await self._renew(writer, replicator, view.evidence)
+        statistics = asyncio.create_task(self._keep_statistics(writer, replicator, view, stop))
         try:
             while not stop.is_set() and not statistics.done():
                 pause_s = await self._carry(replicator, writer)
@@ -170,14 +174,15 @@ class TenantScribe:
             log.info("scribe.read_anew", tenant_id=self._files.tenant_id, reason=reason)
         return 0.0 if more else CHANGES_EVERY_S
 
-    async def _keep_statistics(self, writer: SegmentWriter, first: View, stop: asyncio.Event) -> None:
-        """What changed, at once; everything now and then, and when policy or priors are others.
+    async def _keep_statistics(
+        self, writer: SegmentWriter, replicator: Replicator, first: View, stop: asyncio.Event
+    ) -> None:
+        """What changed, at once; everything now and then, and in another generation when rules are others.
 
-        Once priors differ from place to place every item is told of, also one that nobody has seen; and at
-        the start, as nobody knows what was said before.
+        At the start every item is told of where priors differ from place to place, also one that nobody has
+        seen, as nobody knows what was said before.
         """
-        kinds, restated_at = _kinds(first), float("-inf")
-        told: Priors | None = None
+        kinds, told_at = _kinds(first), float("-inf")
         while not stop.is_set():
             try:
                 view = await self._following.view(None)
@@ -187,31 +192,50 @@ class TenantScribe:
                 continue
             if _kinds(view) != kinds:
                 raise _PolicyChangedError
-            self._evidence, changed = view.evidence, self._following.notice(view).postings
-            is_due = self._clock() - restated_at >= self._rules.restate_s
-            serving, priors = writer.serving, view.evidence.priors
+            evidence, changed = view.evidence, self._following.notice(view).postings
+            self._wanted, began, serving = evidence, self._clock(), writer.serving
+            if serving is not None and serving.rules != evidence.rules:
+                told_at = began if await self._renew(writer, replicator, evidence) else float("-inf")
+                await _pause(stop, self._rules.counts_every_s)
+                continue
+            self._evidence = evidence
             if serving is not None:
-                is_new = told is not priors
-                if is_new and (told is None or told.differ or priors.differ):
-                    postings: Sequence[int] = serving.postings()
-                elif changed is None or is_due or is_new:
-                    postings = list(view.evidence.rows)
-                else:
-                    postings = list(changed)
-                if changed is None or is_due or is_new:
-                    told, restated_at = priors, self._clock()
-                for part in _parts(postings):
-                    tell(writer.put_statistics, view.evidence, writer.serving or serving, part)
+                if changed is None or began - told_at >= self._rules.restate_s:
+                    is_first, told_at = told_at < 0, began
+                    everyone = is_first and evidence.priors.differ
+                    changed = serving.postings() if everyone else list(evidence.rows)
+                for part in parts(list(changed)):
+                    tell(writer.put_statistics, evidence, writer.serving or serving, part)
                     await asyncio.sleep(0)
             await _pause(stop, self._rules.counts_every_s)
 
+    async def _renew(self, writer: SegmentWriter, replicator: Replicator, evidence: Evidence) -> bool:
+        """By other rules all statistics are others: readers are given all of them at once, or none.
+
+        Items that change meanwhile are told of by the rules before, and last of all once more. False when
+        another generation came first.
+        """
+        if not await replicator.settle():
+            return False
+        merge = writer.begin_merge()
+        telling = asyncio.create_task(asyncio.to_thread(_told_by, evidence, merge))
+        try:
+            merged = await asyncio.shield(telling)
+        except BaseException:
+            await asyncio.wait([telling])
+            writer.drop_merge(merge)
+            raise
+        is_served = writer.finish_merge(merge, merged, partial(tell, merged.put_statistics, evidence, merged))
+        if is_served:
+            self._evidence = evidence
+        give_back()
+        return is_served
+
     def _prime(self, generation: GrowingGeneration) -> None:
-        """Nobody shall be shown items as if nothing were known of them."""
-        evidence = self._evidence
-        if evidence is not None:
-            postings = generation.postings() if evidence.priors.differ else list(evidence.rows)
-            for part in _parts(postings):
-                tell(generation.put_statistics, evidence, generation, part)
+        """What was read anew is served next."""
+        if self._wanted is not None:
+            self._evidence = self._wanted
+            tell_all(self._wanted, generation)
 
     def _say(self, event: str, reason: str) -> None:
         """Say a fault once, until it is another or over."""
@@ -237,10 +261,10 @@ def _kinds(view: View) -> tuple[int, ...]:
     return tuple(sorted((*view.evidence.numbers, *((IMPRESSION,) if asks else ()))))
 
 
-def _parts(postings: Sequence[int]) -> Iterator[Sequence[int]]:
-    rest = iter(postings)
-    while part := list(islice(rest, _TOLD_AT_ONCE)):
-        yield part
+def _told_by(evidence: Evidence, merge: Merge) -> GrowingGeneration:
+    merged = merge.run()
+    tell_all(evidence, merged)
+    return merged
 
 
 async def _pause(stop: asyncio.Event, seconds: float) -> None:

@@ -60,6 +60,8 @@ class Source:
             found = self._from_replica(search, standing)
             if found is not None:
                 return found
+            if search.now < self._away_until and self._replicas.believes_otherwise(search.view):
+                raise IndexUnavailableError("the replica believes otherwise, and the index is away")
         try:
             found = await self._index.find(search)
         except IndexUnavailableError:

@@ -3,7 +3,8 @@
 Where places are kept for new items, or from them, it is told how often each was shown as well.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 
 import numpy as np
 
@@ -12,6 +13,8 @@ from nearcast_ledger.kinds import IMPRESSION
 from nearcast_replica.columns import pack_stats
 from nearcast_replica.growing import GrowingGeneration, Words
 from nearcast_server.evidence import Evidence
+
+_TOLD_AT_ONCE = 10_000
 
 
 def tell(
@@ -32,6 +35,24 @@ def tell(
         put(Words(kind, beliefs.postings, pack_stats(beliefs.a[row], beliefs.b[row])))
     if IMPRESSION in generation.segment.shape.kinds:
         put(Words(IMPRESSION, beliefs.postings, evidence.impressions_of(postings).astype(np.uint64)))
+
+
+def tell_all(evidence: Evidence, generation: GrowingGeneration) -> None:
+    """All statistics of a generation that nobody reads yet, by the rules of this evidence alone.
+
+    Nobody shall be shown items as if nothing were known of them.
+    """
+    generation.forget(evidence.rules)
+    postings = generation.postings() if evidence.priors.differ else list(evidence.rows)
+    for part in parts(postings):
+        tell(generation.put_statistics, evidence, generation, part)
+
+
+def parts(postings: Sequence[int]) -> Iterator[Sequence[int]]:
+    """As many as are told at once, so that others have a turn in between."""
+    rest = iter(postings)
+    while part := list(islice(rest, _TOLD_AT_ONCE)):
+        yield part
 
 
 class Births:

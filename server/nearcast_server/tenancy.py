@@ -1,6 +1,6 @@
 """What the gateway knows of each tenant: one immutable view, replaced as a whole."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from nearcast_ledger.keyring import Keyring
@@ -16,6 +16,9 @@ from nearcast_server.surfaces import Surface
 from nearcast_store.markets.atlas import NO_MARKETS, Atlas
 from nearcast_store.policies.protocol import Epoch, Revision
 from nearcast_store.tenants.protocol import Beat
+
+# So long a fit may take to reach this host's replica: a scribe that is gone holds up nobody for longer.
+FITS_WAIT_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,12 @@ class View:
         contender = self.contender and replace(self.contender, view=self.contender.view.unanswered())
         return replace(self, store_answers=False, contender=contender)
 
+    def believing(self, evidence: Evidence) -> "View":
+        """The same with other evidence of the same policy, also for whoever shares it."""
+        contender = self.contender and self.contender.believing(evidence)
+        shadow = self.shadow and self.shadow.believing(evidence)
+        return replace(self, evidence=evidence, contender=contender, shadow=shadow)
+
     @property
     def mark(self) -> tuple[int, int]:
         """Equal as long as policy and feed probabilities are: revision, and epoch (0 before the first)."""
@@ -99,16 +108,54 @@ class Contender:
     view: View
     believes_alike: bool
 
+    def believing(self, evidence: Evidence) -> "Contender":
+        """The same with other evidence; one that believes otherwise keeps to that."""
+        if not self.believes_alike:
+            return self
+        evidence = replace(evidence, weights=self.view.evidence.weights)
+        return replace(self, view=replace(self.view, evidence=evidence))
+
 
 class Tenancies:
-    """The views of all tenants; written by the refresher, read by every call."""
+    """The views of all tenants; written by the refresher, read by every call.
+
+    What is believed changes with policies, which are followed at once, and with fits, which are followed
+    when this host's replica has them: see `publish`.
+    """
 
     def __init__(self) -> None:
         self._views: dict[int, View] = {}
+        self._before: dict[int, View] = {}
+        self._is_believed: Callable[[View], bool] = lambda _: False
 
-    def publish(self, view: View) -> None:
-        """Replace the tenant's view."""
-        self._views[view.tenant_id] = view
+    def heed(self, is_believed: Callable[[View], bool]) -> None:
+        """Whoever can tell whether this host's replica was told what a view believes."""
+        self._is_believed = is_believed
+
+    def publish(self, view: View) -> bool:
+        """Replace the tenant's view; whether what was believed by the one before is void.
+
+        Where the replica still believes what the view before does, that one is kept. Under the same policy
+        the new one goes on believing so for a while, instead of having the index asked.
+        """
+        tenant_id = view.tenant_id
+        last = self._views.get(tenant_id)
+        before = self._before.get(tenant_id)
+        if before is None and last is not None and last.evidence.rules != view.evidence.rules:
+            before = last
+        if before is None or self._is_believed(view) or not self._is_believed(before):
+            self._before.pop(tenant_id, None)
+        else:
+            self._before[tenant_id] = before
+            is_fitted_anew = before.revision.number == view.revision.number
+            if is_fitted_anew and view.read_at - before.read_at <= FITS_WAIT_S:
+                view = view.believing(before.evidence)
+        self._views[tenant_id] = view
+        return last is not None and last.evidence.rules != view.evidence.rules
+
+    def before(self, tenant_id: int) -> View | None:
+        """The last view that the replica believes, while it does not believe the present one."""
+        return self._before.get(tenant_id)
 
     def known(self) -> tuple[View, ...]:
         """Every view."""

@@ -73,6 +73,7 @@ class Replicator:
         self._tried_to_restore = False
         self._merging: asyncio.Task[GrowingGeneration] | None = None
         self._merge: Merge | None = None
+        self._is_reading = False
         self.standing = Standing()
 
     def restore(self) -> bool:
@@ -102,6 +103,14 @@ class Replicator:
         await self._end_merge()
         if self._mark is not None and self._writer.serving is not None:
             await asyncio.to_thread(save, self._writer.serving, self._files, _encoder.encode(self._mark))
+
+    async def settle(self) -> bool:
+        """Finish what is being merged; whether somebody else may begin a merge.
+
+        Not while everything is read anew.
+        """
+        await self._end_merge()
+        return not self._is_reading and self._writer.serving is not None
 
     def _restored(self) -> Mark | None:
         if self._tried_to_restore:
@@ -181,8 +190,12 @@ class Replicator:
             self._note_behind(True)
             return False
         self._note(reason=reason, resyncs=self.standing.resyncs + 1)
-        await self._end_merge()
-        caught_up = await self._caught_up(await self._filled(everything), everything.mark)
+        self._is_reading = True
+        try:
+            await self._end_merge()
+            caught_up = await self._caught_up(await self._filled(everything), everything.mark)
+        finally:
+            self._is_reading = False
         if caught_up is not None:
             fresh, self._mark = caught_up
             self._prime(fresh)

@@ -228,6 +228,7 @@ def open_town(
     filling = writer.begin_filling()
     filling.add(items, [message(served) for served in items])
     generation = filling.finish(1)
+    generation.forget(exact.rules)
     writer.adopt(generation)
     told = generation.postings() if exact.priors.fits else list(exact.rows)
     tell(writer.put_statistics, exact, generation, told)
