@@ -75,8 +75,8 @@ class ReplicaReader:
     def pin(self, rules: int | None = None) -> Pinned | None:
         """The state to answer one request from; None before the first `refresh` that found one.
 
-        `rules`: those by which its statistics have to be derived. For a moment after others were followed
-        there is one of the rules before as well.
+        `rules`: those by which its statistics have to be derived. Until `let_go` there is one of the rules
+        before as well, which nobody brings forward any more.
         """
         for told, generation in self._held:
             if rules is None or told == rules:
@@ -87,6 +87,14 @@ class ReplicaReader:
     def holds(self, rules: int) -> bool:
         """Whether there is a state of these rules."""
         return any(told == rules for told, _ in self._held)
+
+    def is_of(self, rules: int) -> bool:
+        """Whether the newest state is of these rules."""
+        return bool(self._held) and self._held[0][0] == rules
+
+    def let_go(self) -> None:
+        """Of what was told by the rules before."""
+        self._held = self._held[:1]
 
     @property
     def is_behind(self) -> bool:
@@ -124,7 +132,6 @@ class ReplicaReader:
                     self._held = ()
                 break
             if control is self._control and not self.is_behind:
-                self._held = self._held[:1]
                 break
             try:
                 found = open_generation(self._files, control.generation, self._build)

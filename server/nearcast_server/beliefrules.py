@@ -11,7 +11,7 @@ from nearcast_store.counting.exposing import Exposing
 
 
 def number_of(kinds: Sequence[int], exposing: Exposing, priors: Priors) -> int:
-    """64 bits, never 0; the same in every process."""
+    """63 bits, never 0; the same in every process."""
     said = (
         tuple(kinds),
         exposing.rules,
@@ -21,4 +21,4 @@ def number_of(kinds: Sequence[int], exposing: Exposing, priors: Priors) -> int:
         priors.means.tolist(),
         priors.strengths.tolist(),
     )
-    return int.from_bytes(blake2b(repr(said).encode(), digest_size=8).digest(), "little") or 1
+    return int.from_bytes(blake2b(repr(said).encode(), digest_size=8).digest(), "little") >> 1 or 1

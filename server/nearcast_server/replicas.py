@@ -18,6 +18,8 @@ from nearcast_telemetry.logs import logger
 _WORD_HOLDS_S = 5.0
 # In each interval, for a replica that is told by other rules.
 _LOOKS = 5
+# Rules are soon followed that a replica is told by already; what was told by those before stands still.
+_KEPT_S = 3.0
 log = logger("gateway")
 
 
@@ -53,6 +55,7 @@ class Replicas:
         self._clock = clock
         self._readers: dict[int, ReplicaReader] = {}
         self._told: dict[int, str] = {}
+        self._mapped_at: dict[int, float] = {}
         self.answerer: Answerer | None = None
         tenancies.heed(self.believes)
 
@@ -75,24 +78,35 @@ class Replicas:
     async def refresh(self) -> None:
         """Map what is newer than what is mapped, of every tenant that is known."""
         for view in self._tenancies.known():
-            await self._refresh(view.tenant_id)
+            await self._refresh(view)
 
     async def _look_out(self) -> None:
         """Where other rules are followed than the replica was told by, what is told by them is soon there."""
         for view in self._tenancies.known():
             if self.believes_otherwise(view):
-                await self._refresh(view.tenant_id)
+                await self._refresh(view)
 
-    async def _refresh(self, tenant_id: int) -> None:
+    async def _refresh(self, view: View) -> None:
+        tenant_id = view.tenant_id
         reader = self._readers.get(tenant_id)
         if reader is None:
             reader = self._readers[tenant_id] = ReplicaReader(self._files_of(tenant_id), self._build)
         try:
+            before = reader.pin()
             await asyncio.to_thread(reader.refresh)
+            self._let_go(view, reader, before)
         except (ReplicaError, OSError) as error:
             self._note(tenant_id, str(error))
         else:
             self._told.pop(tenant_id, None)
+
+    def _let_go(self, view: View, reader: ReplicaReader, before: Pinned | None) -> None:
+        """Of a state by rules that nobody follows any more, and for which nobody waits any longer."""
+        now, newest = self._clock(), reader.pin()
+        if before is None or newest is None or newest.generation is not before.generation:
+            self._mapped_at[view.tenant_id] = now
+        elif reader.is_of(view.evidence.rules) or now - self._mapped_at[view.tenant_id] >= _KEPT_S:
+            reader.let_go()
 
     def pin(self, tenant_id: int, rules: int | None = None) -> Pinned | None:
         """The state to answer one request from; by these rules, if they matter."""
