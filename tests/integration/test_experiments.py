@@ -87,6 +87,15 @@ class House:
 
         await eventually(seen, PATIENT_S, lambda found: found == [revisions, revisions])
 
+    async def followed(self, revision: int) -> None:
+        """Once an answer of each gateway is by it."""
+
+        async def seen() -> set[int]:
+            answers = [await self.call(recommend(*HERE), gateway) for gateway in range(2)]
+            return {answer.policy_revision for answer in answers}
+
+        await eventually(seen, PATIENT_S, lambda found: found == {revision})
+
     async def fetch(self, query: str) -> list[Any]:
         async with self.gateways[0].pool.connection() as connection:
             found: list[Any] = await connection.fetch(query, self.tenant.tenant_id)
@@ -149,6 +158,23 @@ async def test_a_share_of_sessions_is_decided_by_the_contender_and_keeps_its_arm
     stopped = await house.stop("halves")
     assert stopped.HasField("stopped_at")
     await house.answered_under({in_force})
+
+
+async def test_every_gateway_follows_a_start_and_a_stop_within_two_seconds(house: House) -> None:
+    """From the call to the last gateway that answers by it; the best of three, as a machine may be busy."""
+    in_force = await house.apply(NEAREST)
+    began, ended = [], []
+    for name in ("first", "second", "third"):
+        at = time.monotonic()
+        started = await house.start(name)
+        await house.followed(started.revision)
+        began.append(time.monotonic() - at)
+        at = time.monotonic()
+        await house.stop(name)
+        await house.followed(in_force)
+        ended.append(time.monotonic() - at)
+    assert min(began) < 2.0
+    assert min(ended) < 2.0
 
 
 async def test_a_visit_without_a_name_keeps_its_arm_by_its_token_and_a_page_its_policy(house: House) -> None:

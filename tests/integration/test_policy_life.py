@@ -7,7 +7,10 @@ from typing import Any
 
 import pytest
 
-from nearcast.v1 import admin_pb2, catalog_pb2, market_pb2
+from nearcast.v1 import admin_pb2, catalog_pb2, market_pb2, stats_pb2
+from nearcast_ledger.kinds import IMPRESSION
+from nearcast_store.curves.postgres import PostgresCurveStore
+from nearcast_store.curves.protocol import CurveFit, Look
 from tests.gateways import (
     Gateway,
     Refusal,
@@ -236,3 +239,39 @@ async def test_a_frozen_market_is_told_in_every_answer_until_it_is_lifted(house:
         for number in (before, lifted)
     ]
     assert first == last
+
+
+async def test_every_gateway_believes_by_a_fitted_curve_within_two_seconds(house: House) -> None:
+    """The best of three, as a machine may be busy."""
+    await house.follow(
+        await house.apply(
+            '[policy.exposure]\nmode = "pbm"\nposition_curve = "fitted"\nhalf_life_hours = 0\n'
+            "[policy.kinds.view]\nweight = 1\nprior_mean = 0.1\nprior_strength = 10\nmaturity_hours = 0\n"
+        )
+    )
+    pool, tenant_id = house.gateways[0].pool, house.tenant.tenant_id
+    async with pool.connection() as connection:
+        await connection.execute(
+            "insert into item_counts"
+            " (tenant_id, posting, market, kind, bucket, position_bucket, feed, explore, count)"
+            " select tenant_id, posting, 0, $2, $3, 2, 1, false, 100 from items"
+            " where tenant_id = $1 and item_id = 'item-3'",
+            tenant_id,
+            IMPRESSION,
+            int(time.time() // 3600) - 48,
+        )
+    asked, took = stats_pb2.GetStatsRequest(item_ids=["item-3"]), []
+
+    async def believed() -> list[float]:
+        told = [(await house.call(asked, gateway)).items[0] for gateway in range(2)]
+        return [next(kind.exposure for kind in each.kinds if kind.kind == "view") for each in told]
+
+    for number, share in ((1, 0.5), (2, 0.25), (3, 0.75)):
+        now = time.time()
+        fit = CurveFit(tenant_id, number, now, (1.0, share), ())
+        began = time.monotonic()
+        await PostgresCurveStore(pool).publish(Look(tenant_id, now, b""), fit)
+        wanted = [pytest.approx(100 * share, rel=1e-6)] * 2
+        await eventually(believed, PATIENT_S, wanted.__eq__)
+        took.append(time.monotonic() - began)
+    assert min(took) < 2.0

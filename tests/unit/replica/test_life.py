@@ -1,6 +1,7 @@
 """The life of a shared segment: filled, changed, merged, followed by readers that have mapped it."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,8 @@ from nearcast_replica.changes import Applied, SegmentChange, Unfit
 from nearcast_replica.columns import pack_stats, unpack_stats
 from nearcast_replica.errors import ForeignReplicaError, SecondWriterError
 from nearcast_replica.files import Files
-from nearcast_replica.growing import Words
-from nearcast_replica.lookup import slot_of_posting
+from nearcast_replica.growing import GrowingGeneration, Words
+from nearcast_replica.lookup import slot_of_posting, slots_of_postings
 from nearcast_replica.reading import Pinned, ReplicaReader
 from nearcast_replica.sizing import Reserve
 from nearcast_replica.writing import SegmentWriter
@@ -233,6 +234,58 @@ def test_statistics_stay_with_their_posting(writer: SegmentWriter, reader: Repli
     assert writer.finish_merge(merge, merged)
     told = {posting: words for posting, words in told.items() if posting in story.world}
     check()
+
+
+def test_statistics_by_other_rules_are_given_all_at_once(
+    writer: SegmentWriter, reader: ReplicaReader
+) -> None:
+    """Also of items that are born meanwhile; whoever follows the rules before has a moment more."""
+    rng = np.random.default_rng(11)
+    story = Story(rng, fill(writer, some_items(rng, 60)))
+
+    def tell(generation: GrowingGeneration, amount: float, postings: Sequence[int]) -> None:
+        words = pack_stats(np.full(len(postings), amount), np.full(len(postings), amount))
+        generation.put_statistics(Words(5, np.array(postings, np.int64), words))
+
+    def told(rules: int) -> set[float]:
+        state = reader.pin(rules)
+        assert state is not None
+        slots = slots_of_postings(state.segment, np.array(list(contents(state)), np.int64))
+        return set(unpack_stats(state.segment["stats"][1, slots])[0].tolist())
+
+    first = writer.begin_merge()
+    merged = first.run()
+    merged.forget(77)
+    tell(merged, 1.0, merged.postings())
+    assert writer.finish_merge(first, merged, partial(tell, merged, 1.0))
+    pinned(reader)
+    assert (told(77), reader.pin(78), reader.holds(78)) == ({1.0}, None, False)
+
+    second = writer.begin_merge()
+    changes = story.next(40)
+    writer.apply([each._replace(words=(0, int(pack_stats(np.ones(1), np.ones(1))[0]))) for each in changes])
+    merged = second.run()
+    merged.forget(78)
+    tell(merged, 2.0, merged.postings())
+    assert writer.finish_merge(second, merged, partial(tell, merged, 2.0))
+    writer.put_statistics(Words(5, np.array([1]), pack_stats(np.full(1, 2.0), np.full(1, 2.0))))
+    pinned(reader)
+    assert (told(77), told(78), reader.is_of(78)) == ({1.0}, {2.0}, True)
+    reader.let_go()
+    assert (told(78), reader.pin(77)) == ({2.0}, None)
+
+
+def test_what_is_read_anew_overtakes_a_merge(writer: SegmentWriter, reader: ReplicaReader) -> None:
+    rng = np.random.default_rng(12)
+    items = some_items(rng, 20)
+    fill(writer, items)
+    merge = writer.begin_merge()
+    merged = merge.run()
+    filling = writer.begin_filling()
+    assert not writer.finish_merge(merge, merged)
+    filling.add(items[:5], [message_of(each) for each in items[:5]])
+    writer.adopt(filling.finish(3))
+    assert len(contents(pinned(reader))) == 5
 
 
 def test_a_posting_that_dies_and_is_born_again_begins_anew(

@@ -5,13 +5,19 @@ from contextlib import ExitStack, aclosing
 from dataclasses import dataclass, field
 from random import Random
 
+import msgspec
 import pytest
 
+from nearcast_bandit.fitting import FitKind
+from nearcast_bandit.hierarchy import Level, LevelPrior
+from nearcast_bandit.posterior import Prior
 from nearcast_catalogue.item import Item, Place
 from nearcast_catalogue.posting import ItemId
-from nearcast_ledger.kinds import IMPRESSION
+from nearcast_config.policy import Policy, Priors
+from nearcast_ledger.kinds import IMPRESSION, VIEW
 from nearcast_server import noticeboard, watching
 from nearcast_server.errors import InvalidRequestError, UnavailableError
+from nearcast_server.following import Regional
 from nearcast_server.noticeboard import Noticeboard, Watch
 from nearcast_server.refreshing import Refresher
 from nearcast_server.reporting import Reporter
@@ -22,6 +28,8 @@ from nearcast_store.changes.memory import MemoryChangeFeed
 from nearcast_store.counting.memory import MemoryCountStore
 from nearcast_store.counting.protocol import Batch
 from nearcast_store.policies.memory import MemoryPolicyStore
+from nearcast_store.priors.memory import MemoryPriorStore
+from nearcast_store.priors.protocol import EVERYWHERE, PriorFit
 from nearcast_store.served.memory import MemoryServedStore
 from nearcast_store.tenants.memory import MemoryTenantStore
 from tests.conformance.ledger_rows import MIDNIGHT_MS, claims, learned, uuid7
@@ -48,8 +56,16 @@ class World:
         self.catalog = MemoryCatalogStore(MemoryChangeFeed(clock))
         tenants = MemoryTenantStore(clock)
         self.tenant_id = await tenants.ensure_tenant("one", "One")
+        self.policies = MemoryPolicyStore(clock)
+        self.priors = MemoryPriorStore()
         self.refresher = Refresher(
-            self.tenancies, tenants, MemoryPolicyStore(clock), self.counts, self.board, clock
+            self.tenancies,
+            tenants,
+            self.policies,
+            self.counts,
+            self.board,
+            clock,
+            Regional(priors=self.priors),
         )
         self.names = [f"item-{number:03d}" for number in range(items)]
         made = [Item(ItemId(name), (Place(59.9, 10.7),), title=name) for name in self.names]
@@ -73,6 +89,11 @@ class World:
             rows.append(learned(IMPRESSION, shown))
             self.truth[name] = self.truth.get(name, 0) + 1
         await self.counts.fold(Batch(rows))
+
+    async def fit(self, strength: float) -> None:
+        """As the keeper publishes it."""
+        prior = LevelPrior(Prior(0.2, strength), Level.ALL, FitKind.FITTED, 9, 9.0, 1.0, 1.0)
+        await self.priors.publish(PriorFit(self.tenant_id, 1, b"", NOW, {VIEW: {EVERYWHERE: prior}}))
 
     async def look(self) -> None:
         """As the refresher does on its beat."""
@@ -220,6 +241,22 @@ async def test_counts_of_another_server_are_told_anew(world: World) -> None:
         known.clear()
         await hear(again, known)
         assert known == {"item-007": 1}
+
+
+async def test_what_a_fit_moved_is_told_although_nobody_saw_it(world: World) -> None:
+    learned = msgspec.structs.replace(Policy(), priors=Priors(mode="learned"))
+    await world.policies.apply(world.tenant_id, learned, "tests", "")
+    await world.see("item-001", "item-002")
+    await world.look()
+    with ExitStack() as stack:
+        watcher, known = world.follow(stack), Known()
+        await hear(watcher, known)
+        assert await hear(watcher, known) == []
+        await world.fit(500.0)
+        await world.look()
+        heard = await hear(watcher, known)
+        assert {item.item_id for update in heard for item in update.items} == {"item-001", "item-002"}
+        assert await hear(watcher, known) == []
 
 
 @pytest.mark.usefixtures("pages_of_four")

@@ -1,0 +1,158 @@
+"""Which view is in force while this host's replica believes what another does."""
+
+from dataclasses import replace
+
+import msgspec
+import pytest
+
+from nearcast_bandit.fitting import FitKind
+from nearcast_bandit.hierarchy import Level, LevelPrior
+from nearcast_bandit.posterior import Prior
+from nearcast_config.mastery import Market
+from nearcast_config.policy import Exposure, Policy, Priors
+from nearcast_ledger.kinds import VIEW
+from nearcast_server.evidence import Learner
+from nearcast_server.tenancy import FITS_WAIT_S, Contender, Tenancies, View
+from nearcast_store.priors.protocol import EVERYWHERE, PriorFit
+from tests.unit.server.scene import NOW, TENANT, make_policy, make_revision, make_view
+
+LEARNED = make_policy(priors=Priors(mode="learned"))
+
+
+def some_fit(number: int, strength: float, region: tuple[int | None, str | None] = EVERYWHERE) -> PriorFit:
+    prior = LevelPrior(Prior(0.2, strength), Level.ALL, FitKind.FITTED, 9, 9.0, 1.0, 1.0)
+    return PriorFit(TENANT, number, b"", NOW, {VIEW: {EVERYWHERE: prior, region: prior}})
+
+
+def seen(
+    policy: Policy = LEARNED, fit: PriorFit | None = None, number: int = 1, later_s: float = 0.0
+) -> View:
+    """The tenant under a policy of that number, with that fit."""
+    revision = replace(make_revision(policy), number=number)
+    learner = Learner()
+    learner.follow(revision, NOW, None, {"oslo": 1})
+    learner.assume(fit)
+    view = make_view(policy)
+    return replace(view, revision=revision, evidence=learner.evidence(NOW), read_at=NOW + later_s)
+
+
+def with_kinds(**changed: float) -> Policy:
+    kinds = {name: msgspec.structs.replace(kind, **changed) for name, kind in LEARNED.kinds.items()}
+    return msgspec.structs.replace(LEARNED, kinds=kinds)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        seen(with_kinds(weight=9.0)),
+        seen(msgspec.structs.replace(LEARNED, markets={"oslo": Market(frozen=True)})),
+        seen(msgspec.structs.replace(LEARNED, master=msgspec.structs.replace(LEARNED.master, frozen=True))),
+        seen(number=7),
+    ],
+    ids=["weights", "a frozen market", "all frozen", "the number"],
+)
+def test_what_does_not_touch_beliefs_leaves_the_rules_as_they_are(other: View) -> None:
+    assert other.evidence.rules == seen().evidence.rules != 0
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        seen(with_kinds(prior_mean=0.5)),
+        seen(with_kinds(prior_strength=99.0)),
+        seen(with_kinds(maturity_hours=99.0)),
+        seen(msgspec.structs.replace(LEARNED, exposure=Exposure(half_life_hours=1.0))),
+        seen(msgspec.structs.replace(LEARNED, markets={"oslo": Market(half_life_hours=1.0)})),
+        seen(fit=some_fit(1, 50.0)),
+        seen(fit=some_fit(1, 50.0, (1, None))),
+    ],
+    ids=["mean", "strength", "delay", "half-life", "half-life of a market", "a fit", "a fit of a market"],
+)
+def test_whatever_moves_posteriors_makes_other_rules(other: View) -> None:
+    assert other.evidence.rules not in {0, seen().evidence.rules}
+
+
+class Replica:
+    """Believes by the rules of one view."""
+
+    def __init__(self, view: View) -> None:
+        self.view = view
+
+    def believes(self, view: View) -> bool:
+        return view.evidence.rules == self.view.evidence.rules
+
+
+def open_tenancies(first: View) -> tuple[Tenancies, Replica]:
+    tenancies, replica = Tenancies(), Replica(first)
+    tenancies.heed(replica.believes)
+    tenancies.publish(first)
+    return tenancies, replica
+
+
+def test_a_policy_is_followed_at_once_and_the_one_before_kept_until_the_replica_follows() -> None:
+    first, second = seen(), seen(with_kinds(prior_strength=99.0), number=2)
+    tenancies, replica = open_tenancies(first)
+    assert tenancies.publish(second), "what watchers were told is void"
+    assert (tenancies.view(TENANT), tenancies.before(TENANT)) == (second, first)
+    assert not tenancies.publish(second)
+    assert tenancies.before(TENANT) is first
+    replica.view = second
+    tenancies.publish(second)
+    assert (tenancies.view(TENANT), tenancies.before(TENANT)) == (second, None)
+
+
+def test_a_fit_is_followed_when_the_replica_has_it() -> None:
+    first = seen(fit=some_fit(1, 50.0))
+    tenancies, replica = open_tenancies(first)
+    fitted = seen(fit=some_fit(2, 60.0), later_s=1.0)
+    assert not tenancies.publish(fitted)
+    kept = tenancies.view(TENANT)
+    assert (kept.evidence, kept.read_at) == (first.evidence, NOW + 1.0)
+    replica.view = fitted
+    assert tenancies.publish(fitted)
+    assert tenancies.view(TENANT) is fitted
+
+
+def test_a_fit_that_never_reaches_the_replica_is_followed_all_the_same() -> None:
+    tenancies, _ = open_tenancies(seen(fit=some_fit(1, 50.0)))
+    late = seen(fit=some_fit(2, 60.0), later_s=FITS_WAIT_S + 0.1)
+    assert tenancies.publish(late)
+    assert tenancies.view(TENANT) is late
+
+
+def test_whoever_shares_what_is_believed_waits_with_it() -> None:
+    """By its own weights; one that believes otherwise is as it is."""
+    first, fitted = seen(fit=some_fit(1, 50.0)), seen(fit=some_fit(2, 60.0))
+    arm = replace(fitted, evidence=replace(fitted.evidence, weights=(9.0,)))
+    other = replace(fitted, evidence=replace(fitted.evidence, rules=0))
+    tenancies, _ = open_tenancies(first)
+    tenancies.publish(
+        replace(
+            fitted,
+            contender=Contender(1, "arm", 0.5, arm, believes_alike=True),
+            shadow=Contender(2, "dark", 0.5, other, believes_alike=False),
+        )
+    )
+    kept = tenancies.view(TENANT)
+    assert kept.contender is not None
+    assert kept.shadow is not None
+    evidence = kept.contender.view.evidence
+    assert (evidence.rules, evidence.weights) == (first.evidence.rules, (9.0,))
+    assert kept.shadow.view is other
+
+
+def test_without_a_replica_everything_is_followed_at_once_and_nothing_kept() -> None:
+    tenancies = Tenancies()
+    tenancies.publish(seen(fit=some_fit(1, 50.0)))
+    fitted = seen(fit=some_fit(2, 60.0))
+    tenancies.publish(fitted)
+    assert (tenancies.view(TENANT), tenancies.before(TENANT)) == (fitted, None)
+
+
+def test_a_policy_that_is_taken_back_before_the_replica_followed_needs_no_waiting() -> None:
+    first = seen()
+    tenancies, _ = open_tenancies(first)
+    tenancies.publish(seen(with_kinds(prior_strength=99.0), number=2))
+    again = seen(number=3)
+    tenancies.publish(again)
+    assert (tenancies.view(TENANT), tenancies.before(TENANT)) == (again, None)
