@@ -84,17 +84,13 @@ from nearcast_store.priors.postgres import PostgresPriorStore
 from nearcast_store.seen.redis import RedisSeenStore
 from nearcast_store.served.postgres import PostgresServedStore
 from nearcast_store.tenants.postgres import PostgresTenantStore
+from nearcast_telemetry.answermetrics import SERVER_STATS_AGE_SECONDS
 from nearcast_telemetry.budgetmetrics import SERVER_CAPPED_ITEMS
 from nearcast_telemetry.endpoint import Endpoint as HttpEndpoint
 from nearcast_telemetry.link import WorkerLink
 from nearcast_telemetry.logs import logger
-from nearcast_telemetry.metrics import (
-    SERVER_METRICS,
-    SERVER_PREFLIGHT_FINDINGS,
-    SERVER_STATS_AGE_SECONDS,
-    Metrics,
-    render,
-)
+from nearcast_telemetry.metrics import SERVER_METRICS, Metrics, render
+from nearcast_telemetry.preflightmetrics import SERVER_PREFLIGHT_FINDINGS
 
 PROBE_EVERY_S = 1.0
 MOST_CALLS_PER_CONNECTION = 1000

@@ -8,7 +8,8 @@ from time import perf_counter
 
 from nearcast_server.admission import Level, Standing, retry_after_s
 from nearcast_server.errors import UnavailableError
-from nearcast_telemetry.metrics import SERVER_ADMISSION_REFUSED, Metrics
+from nearcast_telemetry.admissionmetrics import SERVER_ADMISSION_REFUSED
+from nearcast_telemetry.metrics import Metrics
 
 _TOLD = {
     "backlog": "what was taken before waits too long to be counted",

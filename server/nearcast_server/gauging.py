@@ -10,16 +10,16 @@ from nearcast_server.gate import Gate
 from nearcast_server.tenancy import Tenancies
 from nearcast_store.errors import StoreError
 from nearcast_store.log.pressure import LogPressure
-from nearcast_telemetry.logs import logger
-from nearcast_telemetry.metrics import (
+from nearcast_telemetry.admissionmetrics import (
     SERVER_ADMISSION_ADVISED,
     SERVER_ADMISSION_APPEND_SECONDS,
     SERVER_ADMISSION_BACKLOG_SECONDS,
     SERVER_ADMISSION_LEVEL,
     SERVER_ADMISSION_MEMORY_RATIO,
     SERVER_LOG_ENTRIES,
-    Metrics,
 )
+from nearcast_telemetry.logs import logger
+from nearcast_telemetry.metrics import Metrics
 
 # How much of a slow append is left after each look: one that is over presses a little longer.
 FADING = 0.8

@@ -8,7 +8,8 @@ from nearcast_ledger.claims import UNKNOWN_HASH
 from nearcast_ledger.event import AcceptedEvent, Durability, Entry, Unlearned
 from nearcast_store.log.protocol import EventLog
 from nearcast_store.seen.protocol import SeenStore
-from nearcast_telemetry.metrics import SERVER_SEEN_LOOKUPS, Metrics
+from nearcast_telemetry.answermetrics import SERVER_SEEN_LOOKUPS
+from nearcast_telemetry.metrics import Metrics
 
 # What an entry takes: objects and places in dictionaries, and for each posting a number and its places.
 _PERSON_BYTES = 1000

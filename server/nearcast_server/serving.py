@@ -9,8 +9,9 @@ from nearcast_ledger.pagetoken import MAX_SERVED
 from nearcast_server.recommending import Slate
 from nearcast_store.errors import StoreError
 from nearcast_store.served.protocol import ServedKey, ServedStore
+from nearcast_telemetry.answermetrics import SERVER_SERVED_DROPPED
 from nearcast_telemetry.logs import logger
-from nearcast_telemetry.metrics import SERVER_SERVED_DROPPED, Metrics
+from nearcast_telemetry.metrics import Metrics
 
 MOST_KEPT = 200_000
 WRITTEN_AT_ONCE = 1000

@@ -72,15 +72,10 @@ from nearcast_store.relay.applying import RedisIndexWriter
 from nearcast_store.seen.redis import RedisSeenStore
 from nearcast_store.tenants.postgres import PostgresTenantStore
 from nearcast_telemetry.endpoint import Endpoint
+from nearcast_telemetry.foldmetrics import KEEPER_ENTRIES_LOST, KEEPER_LOG_RESETS
 from nearcast_telemetry.logs import logger
-from nearcast_telemetry.metrics import (
-    KEEPER_ENTRIES_LOST,
-    KEEPER_LOG_RESETS,
-    KEEPER_METRICS,
-    KEEPER_PREFLIGHT_FINDINGS,
-    Metrics,
-    render,
-)
+from nearcast_telemetry.metrics import KEEPER_METRICS, Metrics, render
+from nearcast_telemetry.preflightmetrics import KEEPER_PREFLIGHT_FINDINGS
 
 # A fold or a sweep may take longer than a statement of the gateway, and nobody waits for it.
 STATEMENT_S = 30.0

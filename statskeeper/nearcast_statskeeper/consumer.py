@@ -17,16 +17,16 @@ from nearcast_statskeeper.tally import Tally
 from nearcast_store.counting.protocol import Ledger
 from nearcast_store.errors import DataRefusedError, PositionsLostError, StoreError
 from nearcast_store.log.protocol import EventSource, Record
-from nearcast_telemetry.logs import logger
-from nearcast_telemetry.metrics import (
+from nearcast_telemetry.foldmetrics import (
     KEEPER_ENTRIES_FOLDED,
     KEEPER_EVENTS_COUNTED,
     KEEPER_EVENTS_DEAD,
     KEEPER_EVENTS_DUPLICATE,
     KEEPER_FOLD_SECONDS,
     KEEPER_LOG_OLDEST_SECONDS,
-    Metrics,
 )
+from nearcast_telemetry.logs import logger
+from nearcast_telemetry.metrics import Metrics
 
 log = logger("keeper.consumer")
 

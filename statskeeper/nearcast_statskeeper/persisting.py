@@ -8,8 +8,9 @@ from typing import Literal, get_args
 from nearcast_statskeeper.pacing import Backoff, Pause
 from nearcast_statskeeper.vitals import Vitals
 from nearcast_store.errors import StoreError
+from nearcast_telemetry.jobmetrics import KEEPER_FAILURES
 from nearcast_telemetry.logs import Log, logger
-from nearcast_telemetry.metrics import KEEPER_FAILURES, Metrics
+from nearcast_telemetry.metrics import Metrics
 
 Part = Literal["schema", "preflight", "consumer", "relay", "jobs", "heartbeat"]
 PARTS: tuple[Part, ...] = get_args(Part)

@@ -14,13 +14,13 @@ from nearcast_statskeeper.tally import Tally
 from nearcast_store.changes.protocol import Change, ChangeFeed
 from nearcast_store.errors import SchemaError
 from nearcast_store.relay.applying import StaleRelayError
+from nearcast_telemetry.jobmetrics import KEEPER_FAILURES
 from nearcast_telemetry.logs import logger
-from nearcast_telemetry.metrics import (
-    KEEPER_FAILURES,
+from nearcast_telemetry.metrics import Metrics
+from nearcast_telemetry.relaymetrics import (
     KEEPER_RELAY_APPLIED,
     KEEPER_RELAY_LAG_CHANGES,
     KEEPER_RELAY_REFILLS,
-    Metrics,
 )
 
 log = logger("keeper.relay")

@@ -14,8 +14,9 @@ from nearcast_store.counting.columns import LedgerRows, columns_of, ms_of
 from nearcast_store.counting.protocol import Batch, FoldResult, Ledger, LedgerRow
 from nearcast_store.errors import StoreError
 from nearcast_store.seen.protocol import SeenStore, Sightings
+from nearcast_telemetry.foldmetrics import KEEPER_SEEN_LOST
 from nearcast_telemetry.logs import logger
-from nearcast_telemetry.metrics import KEEPER_SEEN_LOST, Metrics
+from nearcast_telemetry.metrics import Metrics
 
 WRITE_EVERY_S = 0.2
 MOST_WAITING = 50_000

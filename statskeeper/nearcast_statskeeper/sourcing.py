@@ -23,12 +23,12 @@ from nearcast_store.intake.batching import batches, once, weighed
 from nearcast_store.intake.judging import Grounds, Judged, judge
 from nearcast_store.log.protocol import EventLog
 from nearcast_telemetry.logs import redact
-from nearcast_telemetry.metrics import (
+from nearcast_telemetry.metrics import Metrics
+from nearcast_telemetry.sourcemetrics import (
     KEEPER_SOURCE_ACCEPTED,
     KEEPER_SOURCE_LAG_SECONDS,
     KEEPER_SOURCE_READ,
     KEEPER_SOURCE_REFUSED,
-    Metrics,
 )
 
 MOST_AHEAD = 100

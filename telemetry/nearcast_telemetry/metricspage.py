@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Sequence
 
 from nearcast_telemetry.declaration import Metric
-from nearcast_telemetry.metrics import KEEPER_METRICS, SERVER_METRICS, WORKER_METRICS
+from nearcast_telemetry.metrics import KEEPER_METRICS, SERVER_METRICS
+from nearcast_telemetry.workermetrics import WORKER_METRICS
 
 _PREFACE = (
     "Each process answers `GET /metrics` in Prometheus's text format: the gateway on `gateway.metrics_port`,"

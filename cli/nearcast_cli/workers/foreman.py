@@ -13,13 +13,8 @@ from nearcast_cli.workers.post import Post
 from nearcast_cli.workers.worker import MakeSpec, Worker
 from nearcast_telemetry.logs import logger
 from nearcast_telemetry.merging import Merger, readings
-from nearcast_telemetry.metrics import (
-    SERVER_METRICS,
-    SERVER_WORKER_ENDS,
-    SERVER_WORKERS,
-    WORKER_METRICS,
-    Metrics,
-)
+from nearcast_telemetry.metrics import SERVER_METRICS, Metrics
+from nearcast_telemetry.workermetrics import SERVER_WORKER_ENDS, SERVER_WORKERS, WORKER_METRICS
 
 TICK_S = 0.05
 LOOK_EVERY_S = 1.0

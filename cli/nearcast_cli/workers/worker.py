@@ -13,9 +13,9 @@ from typing import Self
 import msgspec
 
 from nearcast_cli.processes import ChildSpec, spawn, stop
+from nearcast_telemetry.answermetrics import SERVER_CALL_SECONDS
 from nearcast_telemetry.link import MOST_REPORT_BYTES, Report
 from nearcast_telemetry.merging import Readings
-from nearcast_telemetry.metrics import SERVER_CALL_SECONDS
 
 ANSWER_WITHIN_S = 1.0
 _decode = msgspec.json.Decoder(Report).decode

@@ -29,8 +29,9 @@ from nearcast_server.rpc.overtime import Overtime
 from nearcast_server.rpc.status import CODES, from_store, to_status
 from nearcast_store.errors import StoreError
 from nearcast_store.tenants.protocol import Caller, Role
+from nearcast_telemetry.answermetrics import SERVER_CALL_SECONDS, SERVER_INCIDENTS
 from nearcast_telemetry.logs import logger
-from nearcast_telemetry.metrics import SERVER_CALL_SECONDS, SERVER_INCIDENTS, Metrics
+from nearcast_telemetry.metrics import Metrics
 
 Handle = Callable[[Caller, Any], Awaitable[Message | bytes]]
 MOST_MESSAGE_BYTES = 1 << 20

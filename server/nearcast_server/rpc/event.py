@@ -23,13 +23,10 @@ from nearcast_server.rpc.streaming import Stream
 from nearcast_store.intake.judging import MOST_EVENT_BYTES, Judged, Report
 from nearcast_store.intake.properties import DEEPEST_PROPERTY, MOST_PROPERTIES, encode_properties
 from nearcast_store.tenants.protocol import Caller
+from nearcast_telemetry.eventmetrics import SERVER_EVENTS_ACCEPTED, SERVER_EVENTS_REJECTED
 from nearcast_telemetry.logs import logger
-from nearcast_telemetry.metrics import (
-    SERVER_EVENTS_ACCEPTED,
-    SERVER_EVENTS_REJECTED,
-    SERVER_STREAM_BATCHES_REFUSED,
-    Metrics,
-)
+from nearcast_telemetry.metrics import Metrics
+from nearcast_telemetry.streammetrics import SERVER_STREAM_BATCHES_REFUSED
 
 MOST_ANSWER_BYTES = 65_536
 MOST_MESSAGES = 100

@@ -12,7 +12,8 @@ from nearcast_catalogue.checking import check_id
 from nearcast_server.errors import InvalidRequestError, RequestError, UnsupportedError
 from nearcast_server.gate import Gate
 from nearcast_server.rpc.streaming import End, Stream
-from nearcast_telemetry.metrics import SERVER_STREAM_ACK_SECONDS, Metrics
+from nearcast_telemetry.metrics import Metrics
+from nearcast_telemetry.streammetrics import SERVER_STREAM_ACK_SECONDS
 
 VERSION = 1
 MOST_SEQUENCE = 2**63 - 1

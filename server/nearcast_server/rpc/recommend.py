@@ -20,13 +20,9 @@ from nearcast_server.rpc.machineslates import MachineSlates
 from nearcast_server.rpc.queries import to_asked_about, to_nearby, to_recommend
 from nearcast_server.serving import ServedTally
 from nearcast_store.tenants.protocol import Caller
+from nearcast_telemetry.answermetrics import SERVER_DEGRADED, SERVER_RECOMMEND_CANDIDATES, SERVER_SERVED
 from nearcast_telemetry.budgetmetrics import SERVER_PLACES
-from nearcast_telemetry.metrics import (
-    SERVER_DEGRADED,
-    SERVER_RECOMMEND_CANDIDATES,
-    SERVER_SERVED,
-    Metrics,
-)
+from nearcast_telemetry.metrics import Metrics
 
 
 class RecommendService:

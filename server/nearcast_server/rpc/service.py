@@ -16,7 +16,7 @@ from nearcast_server.rpc.recommend import RecommendService
 from nearcast_server.rpc.stats import StatsService
 from nearcast_server.rpc.streaming import StreamEndpoint, StreamMethod
 from nearcast_store.tenants.protocol import Role
-from nearcast_telemetry.metrics import SERVER_WATCHERS_OPEN
+from nearcast_telemetry.streammetrics import SERVER_WATCHERS_OPEN
 
 EVERYONE: frozenset[Role] = frozenset(("client", "backend", "operator"))
 BACKENDS: frozenset[Role] = frozenset(("backend", "operator"))

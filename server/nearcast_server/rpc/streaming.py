@@ -31,14 +31,11 @@ from nearcast_server.rpc.endpoint import (
 from nearcast_server.rpc.status import CODES
 from nearcast_store.errors import StoreError
 from nearcast_store.tenants.protocol import Caller, Role
+from nearcast_telemetry.answermetrics import SERVER_CALL_SECONDS
 from nearcast_telemetry.declaration import Metric
 from nearcast_telemetry.logs import logger
-from nearcast_telemetry.metrics import (
-    SERVER_CALL_SECONDS,
-    SERVER_STREAM_ENDS,
-    SERVER_STREAMS_OPEN,
-    Metrics,
-)
+from nearcast_telemetry.metrics import Metrics
+from nearcast_telemetry.streammetrics import SERVER_STREAM_ENDS, SERVER_STREAMS_OPEN
 
 # Streams that were opened together shall not all come back in the same second.
 EARLIEST_END = 0.9

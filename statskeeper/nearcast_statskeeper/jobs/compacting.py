@@ -7,12 +7,12 @@ from typing import Protocol
 from nearcast_ledger.horizon import first_kept_day
 from nearcast_statskeeper.jobs.schedule import Job
 from nearcast_statskeeper.pacing import Clock
-from nearcast_telemetry.metrics import (
+from nearcast_telemetry.jobmetrics import (
     KEEPER_COUNTS_COMPACTED,
     KEEPER_PARTITIONS_DROPPED,
     KEEPER_TRIALS_PRUNED,
-    Metrics,
 )
+from nearcast_telemetry.metrics import Metrics
 
 INTERVAL_S = 600.0
 # Gateways hear of the zeros within seconds; one that was away for longer reads everything.

@@ -11,8 +11,9 @@ from nearcast_store.counting.protocol import CountStore
 from nearcast_store.curves.protocol import CurveStore
 from nearcast_store.errors import StoreUnavailableError
 from nearcast_store.policies.protocol import PolicyStore
+from nearcast_telemetry.jobmetrics import KEEPER_CURVES_FITTED
 from nearcast_telemetry.logs import logger
-from nearcast_telemetry.metrics import KEEPER_CURVES_FITTED, Metrics
+from nearcast_telemetry.metrics import Metrics
 
 log = logger("keeper.curves")
 

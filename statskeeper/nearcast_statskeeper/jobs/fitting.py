@@ -17,8 +17,9 @@ from nearcast_store.counting.protocol import CountRow, CountStore
 from nearcast_store.errors import StoreUnavailableError
 from nearcast_store.policies.protocol import Revision
 from nearcast_store.priors.protocol import EVERYWHERE, PriorFit, PriorStore
+from nearcast_telemetry.jobmetrics import KEEPER_PRIORS_FITTED
 from nearcast_telemetry.logs import logger
-from nearcast_telemetry.metrics import KEEPER_PRIORS_FITTED, Metrics
+from nearcast_telemetry.metrics import Metrics
 
 log = logger("keeper.priors")
 

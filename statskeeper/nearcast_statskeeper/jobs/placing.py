@@ -2,7 +2,8 @@
 
 from nearcast_statskeeper.jobs.schedule import Job
 from nearcast_store.catalog.protocol import CatalogStore
-from nearcast_telemetry.metrics import KEEPER_ITEMS_PLACED, Metrics
+from nearcast_telemetry.jobmetrics import KEEPER_ITEMS_PLACED
+from nearcast_telemetry.metrics import Metrics
 
 INTERVAL_S = 0.5
 

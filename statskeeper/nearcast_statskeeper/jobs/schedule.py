@@ -8,8 +8,9 @@ from nearcast_statskeeper.leadership import Leadership
 from nearcast_statskeeper.pacing import Clock
 from nearcast_statskeeper.tally import Tally
 from nearcast_store.errors import StoreError
+from nearcast_telemetry.jobmetrics import KEEPER_JOB_FAILURES, KEEPER_JOB_SECONDS
 from nearcast_telemetry.logs import logger
-from nearcast_telemetry.metrics import KEEPER_JOB_FAILURES, KEEPER_JOB_SECONDS, Metrics
+from nearcast_telemetry.metrics import Metrics
 
 log = logger("keeper.jobs")
 

@@ -3,7 +3,8 @@
 from nearcast_statskeeper.jobs.schedule import Job
 from nearcast_statskeeper.pacing import Clock
 from nearcast_store.catalog.protocol import CatalogStore
-from nearcast_telemetry.metrics import KEEPER_ITEMS_EXPIRED, Metrics
+from nearcast_telemetry.jobmetrics import KEEPER_ITEMS_EXPIRED
+from nearcast_telemetry.metrics import Metrics
 
 
 def sweep_items(catalog: CatalogStore, interval_s: float, metrics: Metrics, clock: Clock) -> Job:

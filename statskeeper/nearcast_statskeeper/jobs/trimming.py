@@ -5,7 +5,8 @@ from typing import Protocol
 from nearcast_ledger.horizon import REPLAY_WINDOW_HOURS
 from nearcast_statskeeper.jobs.schedule import Job
 from nearcast_statskeeper.roster import Roster
-from nearcast_telemetry.metrics import KEEPER_LOG_KEPT_SECONDS, Metrics
+from nearcast_telemetry.foldmetrics import KEEPER_LOG_KEPT_SECONDS
+from nearcast_telemetry.metrics import Metrics
 
 INTERVAL_S = 15.0
 LONGEST_S = REPLAY_WINDOW_HOURS * 3600.0

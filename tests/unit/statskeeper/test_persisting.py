@@ -9,7 +9,8 @@ from prometheus_client import CollectorRegistry
 from nearcast_statskeeper.persisting import PARTS, Persistence
 from nearcast_statskeeper.vitals import Vitals
 from nearcast_store.errors import StoreUnavailableError
-from nearcast_telemetry.metrics import KEEPER_FAILURES, KEEPER_METRICS, Metrics, render
+from nearcast_telemetry.jobmetrics import KEEPER_FAILURES
+from nearcast_telemetry.metrics import KEEPER_METRICS, Metrics, render
 
 Outcome = bool | Exception
 

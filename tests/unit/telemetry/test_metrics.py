@@ -5,17 +5,11 @@ import re
 import pytest
 from prometheus_client import CollectorRegistry
 
+from nearcast_telemetry.answermetrics import SERVER_CALL_SECONDS
 from nearcast_telemetry.declaration import Metric
-from nearcast_telemetry.metrics import (
-    KEEPER_EVENTS_DEAD,
-    KEEPER_FOLD_SECONDS,
-    KEEPER_METRICS,
-    KEEPER_RELAY_LAG_CHANGES,
-    SERVER_CALL_SECONDS,
-    SERVER_METRICS,
-    Metrics,
-    render,
-)
+from nearcast_telemetry.foldmetrics import KEEPER_EVENTS_DEAD, KEEPER_FOLD_SECONDS
+from nearcast_telemetry.metrics import KEEPER_METRICS, SERVER_METRICS, Metrics, render
+from nearcast_telemetry.relaymetrics import KEEPER_RELAY_LAG_CHANGES
 
 EVERY = [*SERVER_METRICS, *KEEPER_METRICS]
 
