@@ -4,12 +4,12 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from nearcast_statskeeper.curves import curve_from, first_hour, is_due, success_kinds
+from nearcast_statskeeper.jobs.rounds import round_of
 from nearcast_statskeeper.jobs.schedule import Job
 from nearcast_statskeeper.pacing import Clock
 from nearcast_statskeeper.roster import Roster
 from nearcast_store.counting.protocol import CountStore
 from nearcast_store.curves.protocol import CurveStore
-from nearcast_store.errors import StoreUnavailableError
 from nearcast_store.policies.protocol import PolicyStore
 from nearcast_telemetry.jobmetrics import KEEPER_CURVES_FITTED
 from nearcast_telemetry.logs import logger
@@ -65,21 +65,9 @@ class CurveFitter:
 
 
 def fit_curves(fitter: CurveFitter, roster: Roster) -> Job:
-    """Tenants are independent, so a tenant whose curve cannot be fitted stops no other."""
-    told: dict[int, str] = {}
+    """Of every tenant."""
 
-    async def run() -> dict[str, object]:
-        fitted = 0
-        for tenant_id in await roster.tenant_ids():
-            try:
-                fitted += await fitter.fit(tenant_id)
-                told.pop(tenant_id, None)
-            except StoreUnavailableError:
-                raise
-            except Exception as error:  # noqa: BLE001 - whatever a tenant has counted, and each fault is logged once
-                if told.get(tenant_id) != repr(error):
-                    told[tenant_id] = repr(error)
-                    log.error("curve.not_fitted", cause=error, tenant_id=tenant_id)
-        return {"fitted": fitted} if fitted else {}
+    def complain(error: Exception, tenant_id: int) -> None:
+        log.error("curve.not_fitted", cause=error, tenant_id=tenant_id)
 
-    return Job("fit_curves", INTERVAL_S, run)
+    return Job("fit_curves", INTERVAL_S, round_of(roster, "fitted", fitter.fit, complain))

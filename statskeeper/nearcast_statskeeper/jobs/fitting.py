@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 from nearcast_bandit.arrays import Integers
+from nearcast_statskeeper.jobs.rounds import round_of
 from nearcast_statskeeper.jobs.schedule import Job
 from nearcast_statskeeper.pacing import Clock
 from nearcast_statskeeper.pausing import pausing
@@ -14,7 +15,6 @@ from nearcast_store.catalog.protocol import CatalogStore
 from nearcast_store.counting.counted import CountColumns
 from nearcast_store.counting.exposing import Exposing
 from nearcast_store.counting.protocol import CountRow, CountStore
-from nearcast_store.errors import StoreUnavailableError
 from nearcast_store.policies.protocol import Revision
 from nearcast_store.priors.protocol import EVERYWHERE, PriorFit, PriorStore
 from nearcast_telemetry.jobmetrics import KEEPER_PRIORS_FITTED
@@ -91,24 +91,12 @@ class Fitter:
 
 
 def fit_all(fitter: Fitter, roster: Roster) -> Job:
-    """Tenants are independent, so a tenant whose priors cannot be fitted stops no other."""
-    told: dict[int, str] = {}
+    """Of every tenant."""
 
-    async def run() -> dict[str, object]:
-        fitted = 0
-        for tenant_id in await roster.tenant_ids():
-            try:
-                fitted += await fitter.fit(tenant_id)
-                told.pop(tenant_id, None)
-            except StoreUnavailableError:
-                raise
-            except Exception as error:  # noqa: BLE001 - whatever a tenant has counted, and each fault is logged once
-                if told.get(tenant_id) != repr(error):
-                    told[tenant_id] = repr(error)
-                    log.error("priors.not_fitted", cause=error, tenant_id=tenant_id)
-        return {"fitted": fitted} if fitted else {}
+    def complain(error: Exception, tenant_id: int) -> None:
+        log.error("priors.not_fitted", cause=error, tenant_id=tenant_id)
 
-    return Job("fit_priors", INTERVAL_S, run)
+    return Job("fit_priors", INTERVAL_S, round_of(roster, "fitted", fitter.fit, complain))
 
 
 def _last(rows: Sequence[CountRow], before: CountRow | None) -> CountRow | None:

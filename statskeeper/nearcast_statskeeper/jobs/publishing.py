@@ -4,12 +4,12 @@ import asyncio
 
 from nearcast_config.masking import counts_items
 from nearcast_statskeeper.epochs import NO_ITEMS, is_due, next_epoch
+from nearcast_statskeeper.jobs.rounds import round_of
 from nearcast_statskeeper.jobs.schedule import Job
 from nearcast_statskeeper.pacing import Clock
 from nearcast_statskeeper.roster import Roster
 from nearcast_store.catalog.protocol import CatalogStore
 from nearcast_store.counting.protocol import CountStore
-from nearcast_store.errors import StoreUnavailableError
 from nearcast_store.policies.protocol import PolicyStore
 from nearcast_telemetry.jobmetrics import KEEPER_EPOCHS_PUBLISHED
 from nearcast_telemetry.logs import logger
@@ -30,24 +30,9 @@ def publish_epochs(
     metrics: Metrics,
     clock: Clock,
 ) -> Job:
-    """Of every tenant; they are independent, so a tenant whose epoch cannot be made stops no other."""
-    told: dict[int, str] = {}
+    """Of every tenant."""
 
-    async def run() -> dict[str, object]:
-        published = 0
-        for tenant_id in await roster.tenant_ids():
-            try:
-                published += await _publish(tenant_id)
-                told.pop(tenant_id, None)
-            except StoreUnavailableError:
-                raise
-            except Exception as error:  # noqa: BLE001 - whatever a tenant has set, and each fault is logged once
-                if told.get(tenant_id) != repr(error):
-                    told[tenant_id] = repr(error)
-                    log.error("epoch.not_published", cause=error, tenant_id=tenant_id)
-        return {"published": published} if published else {}
-
-    async def _publish(tenant_id: int) -> bool:
+    async def publish(tenant_id: int) -> bool:
         # Straight from the store: an epoch must not be made from a policy that is no longer in force.
         revision, latest = await policies.current(tenant_id), await policies.latest_epoch(tenant_id)
         now = clock()
@@ -62,4 +47,7 @@ def publish_epochs(
         log.info("epoch.published", tenant_id=tenant_id, epoch=epoch.number, revision=revision.number)
         return True
 
-    return Job("publish_epochs", INTERVAL_S, run)
+    def complain(error: Exception, tenant_id: int) -> None:
+        log.error("epoch.not_published", cause=error, tenant_id=tenant_id)
+
+    return Job("publish_epochs", INTERVAL_S, round_of(roster, "published", publish, complain))

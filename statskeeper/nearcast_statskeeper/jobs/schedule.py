@@ -17,14 +17,17 @@ log = logger("keeper.jobs")
 
 RETRY_S = 30.0
 
+Run = Callable[[], Awaitable[dict[str, object]]]
+"""Does what a job is for; gives fields for the log, none if there is nothing to say."""
+
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Something to do every `interval_s`; `run` gives fields for the log, none if there is nothing to say."""
+    """Something to do every `interval_s`."""
 
     name: str
     interval_s: float
-    run: Callable[[], Awaitable[dict[str, object]]]
+    run: Run
 
 
 class Schedule:
