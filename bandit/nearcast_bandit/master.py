@@ -17,7 +17,7 @@ from nearcast_bandit.arrays import Floats
 from nearcast_bandit.best import top_two_shares
 from nearcast_bandit.draw import SHAPE_FLOOR
 from nearcast_bandit.quadrature import best_probabilities
-from nearcast_bandit.stream import keyed_hash
+from nearcast_bandit.stream import keyed_unit
 
 SHAPE_CEILING = 1e12
 
@@ -118,7 +118,7 @@ def choose(shares: Sequence[FeedShare], unit: float) -> FeedShare:
 
 def session_unit(salt: bytes, session: bytes, epoch: int) -> float:
     """Where a session falls in [0, 1) for this policy epoch; `salt` has 1 to 64 bytes."""
-    return (keyed_hash(salt, b"nearcast feed", epoch, session, b"") >> 11) * 2.0**-53
+    return keyed_unit(salt, b"nearcast feed", epoch, session)
 
 
 def is_held_out(salt: bytes, subject: bytes, share: float) -> bool:
@@ -129,4 +129,4 @@ def is_held_out(salt: bytes, subject: bytes, share: float) -> bool:
     """
     if not 0 <= share <= 1:
         raise ValueError(f"share held out is {share}; it must lie in [0, 1]")
-    return (keyed_hash(salt, b"nearcast holdout", 0, subject, b"") >> 11) * 2.0**-53 < share
+    return keyed_unit(salt, b"nearcast holdout", 0, subject) < share

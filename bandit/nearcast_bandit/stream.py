@@ -43,6 +43,11 @@ def keyed_hash(secret: bytes, purpose: bytes, number: int, first: bytes, second:
     return int.from_bytes(blake2b(joined, digest_size=8, key=secret, person=purpose).digest(), "little")
 
 
+def keyed_unit(secret: bytes, purpose: bytes, number: int, name: bytes) -> float:
+    """Where a name falls in [0, 1): always at the same place for the same secret, purpose and number."""
+    return (keyed_hash(secret, purpose, number, name, b"") >> 11) * UNIFORM_STEP
+
+
 def stream_keys(seed: int, postings: Integers, kind: int) -> Words:
     """The key of every posting's stream for this seed and kind."""
     root = mix_word(mix_word(seed & MASK) + (kind + 1) * KIND_STEP & MASK)

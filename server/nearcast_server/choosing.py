@@ -7,7 +7,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from nearcast_bandit.master import FeedArm, FeedShare, Goal, choose, feed_shares, session_unit
-from nearcast_bandit.stream import keyed_hash
+from nearcast_bandit.stream import keyed_unit
 from nearcast_config.masking import admitted
 from nearcast_config.mastery import Market, Master
 from nearcast_config.orders.way import Need
@@ -130,8 +130,7 @@ def explores(share: float, salt: bytes, tenant_id: int, request_id: UUID) -> boo
 
 def explore_unit(salt: bytes, tenant_id: int, request_id: UUID) -> float:
     """Where a request falls in [0, 1) for the exploration floor."""
-    drawn = keyed_hash(salt, b"nearcast explore", tenant_id, request_id.bytes, b"")
-    return (drawn >> 11) * 2.0**-53
+    return keyed_unit(salt, b"nearcast explore", tenant_id, request_id.bytes)
 
 
 def _first_shares(master: Master, feeds: Sequence[tuple[str, float]]) -> Sequence[FeedShare]:

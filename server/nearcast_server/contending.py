@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
-from nearcast_bandit.stream import keyed_hash
+from nearcast_bandit.stream import keyed_unit
 from nearcast_config.contention import believes_alike, shadow_problems, split_problems
 from nearcast_config.problems import SettingProblem
 from nearcast_server.asking import RecommendQuery
@@ -132,8 +132,7 @@ def take_side(
 def is_tried_on(contender: Contender, session: bytes) -> bool:
     """Whether a session belongs to the contender; by what the ledger knows of it too."""
     salt = f"{contender.view.tenant_id}.{contender.name}".encode()
-    drawn = keyed_hash(salt, b"nearcast contend", 0, session[:_IN_LEDGER], b"")
-    return (drawn >> 11) * 2.0**-53 < contender.share
+    return keyed_unit(salt, b"nearcast contend", 0, session[:_IN_LEDGER]) < contender.share
 
 
 def _evidence(view: View, revision: Revision, *, alike: bool) -> Evidence:

@@ -5,7 +5,6 @@ cannot be done is counted and given up.
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Sequence
 from typing import Protocol
 from uuid import UUID
@@ -13,9 +12,10 @@ from uuid import UUID
 from msgspec import Struct
 
 from nearcast_bandit.record import DecisionRecord, Reason
-from nearcast_bandit.stream import keyed_hash
+from nearcast_bandit.stream import keyed_unit
 from nearcast_server.deciding import Decision
 from nearcast_server.decisionrecords import Noted, record_of
+from nearcast_server.sideline import Sideline
 from nearcast_server.tenancy import View
 from nearcast_store.decisions.codec import pack
 from nearcast_store.decisions.stream import Logged
@@ -47,8 +47,7 @@ class _Waiting(Struct, frozen=True):
 
 def log_unit(salt: bytes, tenant_id: int, request_id: UUID) -> float:
     """Where a request falls in [0, 1) for the logged share."""
-    drawn = keyed_hash(salt, b"nearcast log", tenant_id, request_id.bytes, b"")
-    return (drawn >> 11) * 2.0**-53
+    return keyed_unit(salt, b"nearcast log", tenant_id, request_id.bytes)
 
 
 class DecisionLog:
@@ -58,15 +57,14 @@ class DecisionLog:
         self._outlet = outlet
         self._build = build
         self._metrics = metrics
-        self._waiting: deque[_Waiting] = deque()
+        self._noted = Sideline[_Waiting]()
         self._candidates = 0
-        self._some = asyncio.Event()
         self._is_away = False
 
     @property
     def waiting(self) -> int:
         """How many have not been sent yet."""
-        return len(self._waiting)
+        return len(self._noted.waiting)
 
     def reason(self, view: View, decision: Decision, *, explain: bool) -> Reason | None:
         """Why this decision is to be logged; None for one that is not."""
@@ -84,35 +82,26 @@ class DecisionLog:
         pool = noted.finding.pool
         waiting = _Waiting(noted, 0 if pool is None else pool.postings.size)
         if (
-            len(self._waiting) >= MOST_QUEUED
+            len(self._noted.waiting) >= MOST_QUEUED
             or self._candidates + waiting.candidates > MOST_QUEUED_CANDIDATES
         ):
             self._metrics.add(SERVER_DECISIONS, 1, "queue_full")
             return
-        self._waiting.append(waiting)
+        self._noted.put(waiting)
         self._candidates += waiting.candidates
-        self._some.set()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Send what waits, until told to stop."""
-        stopping = asyncio.create_task(stop.wait())
-        while not stop.is_set():
-            some = asyncio.create_task(self._some.wait())
-            await asyncio.wait([some, stopping], return_when=asyncio.FIRST_COMPLETED)
-            some.cancel()
-            self._some.clear()
-            while self._waiting and not stop.is_set():
-                await self.send()
-        await stopping
+        await self._noted.run(stop, self.send)
 
     async def send_last(self) -> None:
         """Send what is left, if that can be done in a moment."""
         try:
             async with asyncio.timeout(LAST_SEND_S):
-                while self._waiting:
+                while self._noted.waiting:
                     await self.send()
         except TimeoutError:
-            self._metrics.add(SERVER_DECISIONS, len(self._waiting), "redis_away")
+            self._metrics.add(SERVER_DECISIONS, len(self._noted.waiting), "redis_away")
 
     async def send(self) -> None:
         """Send some of what waits, all of one tenant."""
@@ -138,11 +127,11 @@ class DecisionLog:
 
     def _take(self) -> list[Noted]:
         some: list[Noted] = []
-        while self._waiting and len(some) < SENT_AT_ONCE:
-            first = self._waiting[0].noted
+        while self._noted.waiting and len(some) < SENT_AT_ONCE:
+            first = self._noted.waiting[0].noted
             if some and first.view.tenant_id != some[0].view.tenant_id:
                 break
-            self._candidates -= self._waiting.popleft().candidates
+            self._candidates -= self._noted.waiting.popleft().candidates
             some.append(first)
         return some
 

@@ -20,6 +20,7 @@ from nearcast_telemetry.admissionmetrics import (
 )
 from nearcast_telemetry.logs import logger
 from nearcast_telemetry.metrics import Metrics
+from nearcast_telemetry.pacing import repeat
 
 # How much of a slow append is left after each look: one that is over presses a little longer.
 FADING = 0.8
@@ -61,13 +62,7 @@ class Gauge:
 
     async def run(self, interval_s: float, stop: asyncio.Event) -> None:
         """Look until told to stop."""
-        while not stop.is_set():
-            await self.look()
-            try:
-                async with asyncio.timeout(interval_s):
-                    await stop.wait()
-            except TimeoutError:
-                continue
+        await repeat(stop, interval_s, self.look)
 
     async def look(self) -> None:
         """Read everything once and set the gate."""

@@ -8,6 +8,7 @@ from grpc_health.v1 import health_pb2
 from grpc_health.v1.health import aio
 
 from nearcast_telemetry.logs import logger
+from nearcast_telemetry.pacing import repeat
 
 log = logger("gateway")
 Probe = Callable[[], Awaitable[bool]]
@@ -34,13 +35,7 @@ class Health:
 
     async def run(self, interval_s: float, stop: asyncio.Event) -> None:
         """Ask until told to stop."""
-        while not stop.is_set():
-            await self.look()
-            try:
-                async with asyncio.timeout(interval_s):
-                    await stop.wait()
-            except TimeoutError:
-                continue
+        await repeat(stop, interval_s, self.look)
 
     async def look(self) -> Mapping[str, bool]:
         """Ask once; which stores answer."""

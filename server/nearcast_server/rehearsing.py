@@ -6,19 +6,19 @@ the other; what cannot be done is counted and given up.
 
 import asyncio
 import secrets
-from collections import deque
 from collections.abc import Sequence
 from typing import Protocol
 from uuid import UUID
 
 from msgspec.structs import replace
 
-from nearcast_bandit.stream import keyed_hash
+from nearcast_bandit.stream import keyed_unit
 from nearcast_server.answered import Answered
 from nearcast_server.deciding import Decider, Decision
 from nearcast_server.evidence import Evidence
 from nearcast_server.finding import Finder, Finding, Search
 from nearcast_server.recommending import search_of
+from nearcast_server.sideline import Sideline
 from nearcast_server.tenancy import Contender, View
 from nearcast_server.visiting import sign_visit
 from nearcast_store.errors import IndexUnavailableError, StoreError
@@ -86,9 +86,8 @@ class Rehearsal:
         self._stage = stage
         self._kept = kept
         self._metrics = metrics
-        self._waiting: deque[tuple[Answered, Contender]] = deque()
+        self._answered = Sideline[tuple[Answered, Contender]]()
         self._done: list[ShadowDecision] = []
-        self._some = asyncio.Event()
         self._is_away = False
 
     def note(self, answered: Answered) -> None:
@@ -98,30 +97,19 @@ class Rehearsal:
             return
         if not is_rehearsed(shadow, decision.request_id):
             return
-        if len(self._waiting) >= MOST_WAITING:
+        if len(self._answered.waiting) >= MOST_WAITING:
             self._metrics.add(SERVER_REHEARSALS, 1, "queue_full")
             return
-        self._waiting.append((answered, shadow))
-        self._some.set()
+        self._answered.put((answered, shadow))
 
     async def run(self, stop: asyncio.Event) -> None:
         """Decide what waits and write it down, until told to stop."""
-        stopping = asyncio.create_task(stop.wait())
-        while not stop.is_set():
-            some = asyncio.create_task(self._some.wait())
-            await asyncio.wait([some, stopping], return_when=asyncio.FIRST_COMPLETED)
-            some.cancel()
-            self._some.clear()
-            while self._waiting and not stop.is_set():
-                await self.rehearse()
-            # A moment more, so that what comes singly is written together.
-            await asyncio.wait([stopping], timeout=WRITE_EVERY_S)
-        await stopping
+        await self._answered.run(stop, self.rehearse, rest_s=WRITE_EVERY_S)
 
     async def rehearse(self) -> None:
         """Decide what waits, so many at a time, and write it down."""
-        while self._waiting and len(self._done) < WRITTEN_AT_ONCE:
-            answered, shadow = self._waiting.popleft()
+        while self._answered.waiting and len(self._done) < WRITTEN_AT_ONCE:
+            answered, shadow = self._answered.waiting.popleft()
             try:
                 self._done.append(await self._decided(answered, shadow))
             except IndexUnavailableError:
@@ -137,10 +125,10 @@ class Rehearsal:
         """Do what is left, if that can be done in a moment."""
         try:
             async with asyncio.timeout(LAST_WRITE_S):
-                while self._waiting or self._done:
+                while self._answered.waiting or self._done:
                     await self.rehearse()
         except TimeoutError:
-            self._metrics.add(SERVER_REHEARSALS, len(self._waiting), "store_away")
+            self._metrics.add(SERVER_REHEARSALS, len(self._answered.waiting), "store_away")
 
     async def _decided(self, answered: Answered, shadow: Contender) -> ShadowDecision:
         decision = self._decide(answered, shadow.view)
@@ -191,8 +179,7 @@ class Rehearsal:
 def is_rehearsed(shadow: Contender, request_id: UUID) -> bool:
     """Whether this request is of the share that is decided a second time."""
     salt = f"{shadow.view.tenant_id}.{shadow.name}".encode()
-    drawn = keyed_hash(salt, b"nearcast shadow", 0, request_id.bytes, b"")
-    return (drawn >> 11) * 2.0**-53 < shadow.share
+    return keyed_unit(salt, b"nearcast shadow", 0, request_id.bytes) < shadow.share
 
 
 def _new(evidence: Evidence, postings: Sequence[int]) -> int:

@@ -24,6 +24,7 @@ from nearcast_store.postgres import Pool, open_pool
 from nearcast_store.priors.postgres import PostgresPriorStore
 from nearcast_store.tenants.postgres import PostgresTenantStore
 from nearcast_telemetry.logs import logger
+from nearcast_telemetry.pacing import pause
 
 TENANTS_EVERY_S = 1.0
 _POOL = 2
@@ -59,9 +60,7 @@ async def _begin_each(
                 if tenant_id not in begun:
                     begun.add(tenant_id)
                     tasks.create_task(make(tenant_id).run(stop))
-        with suppress(TimeoutError):
-            async with asyncio.timeout(TENANTS_EVERY_S):
-                await stop.wait()
+        await pause(stop, TENANTS_EVERY_S)
 
 
 def _maker(

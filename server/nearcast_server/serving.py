@@ -12,6 +12,7 @@ from nearcast_store.served.protocol import ServedKey, ServedStore
 from nearcast_telemetry.answermetrics import SERVER_SERVED_DROPPED
 from nearcast_telemetry.logs import logger
 from nearcast_telemetry.metrics import Metrics
+from nearcast_telemetry.pacing import pause
 
 MOST_KEPT = 200_000
 WRITTEN_AT_ONCE = 1000
@@ -60,9 +61,7 @@ class ServedTally:
     async def run(self, every_s: float, stop: asyncio.Event) -> None:
         """Write now and then until the stop; `write_last` has to follow when nothing is answered any more."""
         while not stop.is_set():
-            watch = asyncio.ensure_future(stop.wait())
-            await asyncio.wait([watch], timeout=every_s)
-            watch.cancel()
+            await pause(stop, every_s)
             if not stop.is_set():
                 await self.write()
 

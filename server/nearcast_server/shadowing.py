@@ -7,19 +7,19 @@ moment later: what is on its way from one to the other is no difference.
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from msgspec.structs import replace
 
 from nearcast_server.finding import Finder, Finding, Listed, Search, Shown
+from nearcast_server.sideline import Sideline
 from nearcast_store.errors import IndexUnavailableError
 from nearcast_telemetry.candidatemetrics import SERVER_SHADOW_CHECKS, SERVER_SHADOW_ITEMS
 from nearcast_telemetry.logs import logger
 from nearcast_telemetry.metrics import Metrics
+from nearcast_telemetry.pacing import pause
 
 MOST_WAITING = 100
 # Most of what a check takes is the pause before its second look.
@@ -145,18 +145,16 @@ class Shadow:
         self._unit = unit
         self._clock = clock
         self._metrics = metrics
-        self._waiting: deque[Search] = deque()
-        self._some = asyncio.Event()
+        self._asked = Sideline[Search]()
         self._doubted_until: dict[int, float] = {}
 
     def note(self, search: Search) -> None:
         """A fresh replica has answered this."""
         if self._share and self._unit() < self._share:
-            if len(self._waiting) >= MOST_WAITING:
+            if len(self._asked.waiting) >= MOST_WAITING:
                 self._metrics.add(SERVER_SHADOW_CHECKS, 1, "dropped")
                 return
-            self._waiting.append(search)
-            self._some.set()
+            self._asked.put(search)
 
     def doubts(self, tenant_id: int) -> bool:
         """Whether the tenant's replica was found to differ from the index lately."""
@@ -169,21 +167,18 @@ class Shadow:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Compare until told to stop."""
-        stopping, room = asyncio.create_task(stop.wait()), asyncio.Semaphore(MOST_UNDER_WAY)
+        room = asyncio.Semaphore(MOST_UNDER_WAY)
         async with asyncio.TaskGroup() as checks:
-            while not stop.is_set():
-                some = asyncio.create_task(self._some.wait())
-                await asyncio.wait([some, stopping], return_when=asyncio.FIRST_COMPLETED)
-                some.cancel()
-                self._some.clear()
-                while self._waiting and not stop.is_set():
-                    await room.acquire()
-                    checks.create_task(self._check(self._waiting.popleft(), stop, room))
-        await stopping
+
+            async def begin() -> None:
+                await room.acquire()
+                checks.create_task(self._check(self._asked.waiting.popleft(), stop, room))
+
+            await self._asked.run(stop, begin)
 
     async def _check(self, search: Search, stop: asyncio.Event, room: asyncio.Semaphore) -> None:
         try:
-            await self.check(search, lambda: _pause(stop, SECOND_LOOK_S))
+            await self.check(search, lambda: pause(stop, SECOND_LOOK_S))
         except IndexUnavailableError:
             self._metrics.add(SERVER_SHADOW_CHECKS, 1, "dropped")
         except Exception as error:  # noqa: BLE001 - what only looks on must not end the gateway
@@ -242,9 +237,3 @@ def _within(finding: Finding, horizon_m: float) -> dict[int, Shown]:
 def _differ(ours: Mapping[int, Shown], theirs: Mapping[int, Shown], posting: int) -> bool:
     one, other = ours.get(posting), theirs.get(posting)
     return one is None or other is None or abs(one.distance_m - other.distance_m) > SAME_M
-
-
-async def _pause(stop: asyncio.Event, seconds: float) -> None:
-    with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await stop.wait()

@@ -16,12 +16,13 @@ from nearcast_cli.house.children import house_children
 from nearcast_cli.house.figures import Onlooker
 from nearcast_cli.house.furnishing import furnish
 from nearcast_cli.house.greeting import OSLO, greeting, policy_notice
-from nearcast_cli.house.opening import LOOK_EVERY_S, Opening, PortLostError, pause
+from nearcast_cli.house.opening import LOOK_EVERY_S, Opening, PortLostError
 from nearcast_cli.house.plan import Plan, Ports
 from nearcast_cli.house.ports import choose_ports
 from nearcast_cli.house.screen import Screen
 from nearcast_cli.livesimulation import REPORT_NAME
 from nearcast_cli.processes import ChildEvent, Supervisor
+from nearcast_telemetry.pacing import pause
 from nearcast_telemetry.signals import stop_on_signals
 
 CHILD_GRACE_S = 12.0

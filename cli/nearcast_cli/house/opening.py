@@ -7,6 +7,7 @@ from nearcast_cli.embedded.server import log_end
 from nearcast_cli.failure import CommandFailedError
 from nearcast_cli.house.figures import Onlooker
 from nearcast_cli.processes import ChildEvent, ChildSpec, Supervisor
+from nearcast_telemetry.pacing import pause
 
 LOOK_EVERY_S = 0.1
 READY_WITHIN_S = 120.0
@@ -60,15 +61,6 @@ class Opening:
         lines = log_end(path, self._offsets[name]).splitlines()
         shown = "\n".join(f"    {line}" for line in lines) or "    (nothing)"
         return f"Its last words, of {path}:\n{shown}"
-
-
-async def pause(stop: asyncio.Event, seconds: float) -> None:
-    """So long, or until the stop."""
-    try:
-        async with asyncio.timeout(seconds):
-            await stop.wait()
-    except TimeoutError:
-        return
 
 
 def _size(child: ChildSpec) -> int:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 from rich.console import Console
 from rich.live import Live
@@ -10,6 +10,7 @@ from rich.live import Live
 from nearcast_cli.house.board import board, line
 from nearcast_cli.house.figures import Figures, Onlooker
 from nearcast_geo.point import Point
+from nearcast_telemetry.pacing import repeat
 
 TABLE_EVERY_S = 1.0
 LINE_EVERY_S = 5.0
@@ -30,7 +31,7 @@ class Screen:
         """Until the stop."""
         pace = Pace()
         if not self._console.is_terminal:
-            await _repeat(stop, LINE_EVERY_S, lambda: self._say_line(onlooker, pace))
+            await repeat(stop, LINE_EVERY_S, lambda: self._say_line(onlooker, pace))
             return
         true_rate = _true_rate(town_at)
         with Live(console=self._console, auto_refresh=False, vertical_overflow="crop") as live:
@@ -39,7 +40,7 @@ class Screen:
                 figures = await onlooker.look()
                 live.update(board(figures, pace.of(figures), true_rate), refresh=True)
 
-            await _repeat(stop, TABLE_EVERY_S, refresh)
+            await repeat(stop, TABLE_EVERY_S, refresh)
 
     async def _say_line(self, onlooker: Onlooker, pace: "Pace") -> None:
         figures = await onlooker.look()
@@ -62,16 +63,6 @@ class Pace:
         if last is None or figures.read_at <= last.read_at:
             return 0.0
         return max(figures.events - last.events, 0) / (figures.read_at - last.read_at)
-
-
-async def _repeat(stop: asyncio.Event, every_s: float, act: Callable[[], Awaitable[None]]) -> None:
-    while not stop.is_set():
-        await act()
-        try:
-            async with asyncio.timeout(every_s):
-                await stop.wait()
-        except TimeoutError:
-            continue
 
 
 def _true_rate(town_at: Point | None) -> Callable[[str], float] | None:

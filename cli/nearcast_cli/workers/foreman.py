@@ -14,6 +14,7 @@ from nearcast_cli.workers.worker import MakeSpec, Worker
 from nearcast_telemetry.logs import logger
 from nearcast_telemetry.merging import Merger, readings
 from nearcast_telemetry.metrics import SERVER_METRICS, Metrics
+from nearcast_telemetry.pacing import pause
 from nearcast_telemetry.workermetrics import SERVER_WORKER_ENDS, SERVER_WORKERS, WORKER_METRICS
 
 TICK_S = 0.05
@@ -86,7 +87,7 @@ class Foreman:
                 if not told and all(post.open for post in self._posts):
                     told = True
                     opened()
-                await _pause(stop)
+                await pause(stop, TICK_S)
         finally:
             looking.cancel()
             await self._end_all()
@@ -144,7 +145,7 @@ class Foreman:
                     reason="WORKERS_FAILED",
                     advice="It has said why.",
                 )
-            await _pause(stop)
+            await pause(stop, TICK_S)
 
     async def _begin(self, post: Post) -> Worker:
         spread = self._uniform(LEAST_SPREAD, 1.0)
@@ -275,11 +276,3 @@ def _state(worker: Worker) -> str:
 
 def _how(exit_code: int) -> str:
     return f"signal {-exit_code}" if exit_code < 0 else f"exit status {exit_code}"
-
-
-async def _pause(stop: asyncio.Event) -> None:
-    try:
-        async with asyncio.timeout(TICK_S):
-            await stop.wait()
-    except TimeoutError:
-        return

@@ -15,6 +15,7 @@ from nearcast_store.preflight.postgres_rules import postgres_findings
 from nearcast_store.preflight.redis_rules import redis_findings
 from nearcast_store.preflight.rule import Demands, Process
 from nearcast_telemetry.logs import logger
+from nearcast_telemetry.pacing import pause
 
 log = logger("preflight")
 FIRST_RETRY_S = 0.25
@@ -113,11 +114,7 @@ class Preflight:
             is_away = any(finding.severity is Severity.WAIT for finding in found)
             pause_s = min(retry_s, interval_s) if is_away else interval_s
             retry_s = min(retry_s * 2, LONGEST_RETRY_S) if is_away else FIRST_RETRY_S
-            try:
-                async with asyncio.timeout(pause_s):
-                    await stop.wait()
-            except TimeoutError:
-                continue
+            await pause(stop, pause_s)
 
     def trouble(self, store: Store) -> str:
         """Why nothing may be promised on this store now; "" when it is safe."""
