@@ -139,7 +139,7 @@ class InProcess:
             entries = [Entry(item.item_id, _to_item(item)) for item in items[start : start + 500]]
             for result in await self._cataloguer.upsert(self._tenant_id, entries):
                 if result.outcome.code != "OK":
-                    raise BackendRefusedError(f"{result.item_id}: {result.outcome.message}")
+                    raise BackendRefusedError(f"{result.entry_id}: {result.outcome.message}")
         await self._relay()
 
     async def remove_items(self, item_ids: Sequence[str]) -> None:

@@ -4,6 +4,9 @@ import math
 
 from nearcast_server.errors import InvalidRequestError
 
+DEFAULT_PAGE_SIZE = 100
+MOST_PAGE_SIZE = 1000
+
 
 def limit_of(asked: int, default: int, most: int) -> int:
     """How many items; 0 follows the policy, more than it allows is read as the most it allows."""
@@ -15,6 +18,18 @@ def limit_of(asked: int, default: int, most: int) -> int:
             max=str(most),
         )
     return min(asked or default, most)
+
+
+def page_size_of(asked: int) -> int:
+    """How many entries a page of the catalogue holds; 0 asks for the default."""
+    if asked < 0:
+        raise InvalidRequestError.of(
+            "page_size",
+            "PAGE_SIZE_OUT_OF_RANGE",
+            f"must not be negative, got {asked}",
+            max=str(MOST_PAGE_SIZE),
+        )
+    return min(asked or DEFAULT_PAGE_SIZE, MOST_PAGE_SIZE)
 
 
 def radius_of(asked: float | None, default: float, most: float) -> float:

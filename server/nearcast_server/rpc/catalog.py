@@ -137,7 +137,7 @@ def _entry(message: item_pb2.Item) -> Entry:
 def _results(results: Sequence[EntryResult]) -> list[catalog_pb2.ItemResult]:
     return [
         catalog_pb2.ItemResult(
-            item_id=result.item_id,
+            item_id=result.entry_id,
             outcome=to_outcome(result.outcome),
             version=result.written.version if result.written else 0,
             etag=result.written.etag if result.written else "",

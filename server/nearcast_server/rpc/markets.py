@@ -20,7 +20,7 @@ def to_results(results: Sequence[MarketEntryResult]) -> list[catalog_pb2.MarketR
     """The wire's results."""
     return [
         catalog_pb2.MarketResult(
-            market_id=result.market_id,
+            market_id=result.entry_id,
             outcome=to_outcome(result.outcome),
             number=result.written.number if result.written else 0,
             created=result.written.created if result.written else False,
