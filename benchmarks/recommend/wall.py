@@ -19,7 +19,7 @@ from nearcast.v1 import recommend_pb2
 from nearcast_cli.serving import run_loop
 from nearcast_cli.settling import settle
 from nearcast_config.process import Gateway
-from nearcast_server.app import server_options
+from nearcast_server.assembly.listening import server_options
 from nearcast_server.callers import KeyCallers
 from nearcast_server.rpc.endpoint import Deadlines, Endpoint, InFlight, Method
 from nearcast_server.rpc.service import EVERYONE

@@ -263,7 +263,7 @@ async def test_whoever_watches_health_is_told_of_the_stop_before_it(house: House
 
 
 async def test_a_port_in_use_is_told_with_the_setting_to_change(house: House) -> None:
-    from nearcast_server.app import PortInUseError
+    from nearcast_server.assembly.listening import PortInUseError
 
     taken = msgspec.structs.replace(house.keeper_config.gateway, grpc_port=house.gateway.addresses.grpc_port)
     config = msgspec.structs.replace(house.keeper_config, gateway=taken)

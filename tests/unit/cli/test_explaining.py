@@ -8,7 +8,7 @@ from nearcast_cli.embedded.errors import StateInUseError
 from nearcast_cli.explaining import explain
 from nearcast_cli.failure import CommandFailedError
 from nearcast_config.problems import SettingProblem, SettingsError
-from nearcast_server.app import PortInUseError
+from nearcast_server.assembly.listening import PortInUseError
 from nearcast_store.errors import (
     DataRefusedError,
     IndexUnavailableError,
