@@ -1,6 +1,5 @@
 """What commands about counted events work on: the ledger in Postgres, the log in Redis."""
 
-import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -8,10 +7,8 @@ from typing import TYPE_CHECKING
 
 from nearcast_cli.finding import Database, require_dsn, require_redis
 from nearcast_cli.operating import STATEMENT_S, Records, check_schema, records_on
-from nearcast_ledger.event import Durability
-from nearcast_store.connection import RedisConnection
 from nearcast_store.log.auditing import RedisLogAudit
-from nearcast_store.log.durability import append_timeout_s
+from nearcast_store.log.opening import open_event_log
 from nearcast_store.log.redis import RedisEventLog
 from nearcast_store.postgres import Pool, open_pool
 from nearcast_store.redis_client import open_client
@@ -71,18 +68,5 @@ async def open_audit(process: "ProcessConfig") -> AsyncIterator[RedisLogAudit]:
 async def open_log(process: "ProcessConfig") -> AsyncIterator[RedisEventLog]:
     """The log as a gateway appends to it, with the durability that is set."""
     async with AsyncExitStack() as stack:
-        durability = Durability[process.log.durability.upper()]
-        connection = RedisConnection(
-            process.redis.log_url or process.redis.geo_url,
-            command_timeout_s=append_timeout_s(durability, process.redis.command_timeout_s),
-        )
-        stack.push_async_callback(connection.close)
-        log = RedisEventLog(
-            connection,
-            shards=process.log.shards,
-            durability=durability,
-            choose=secrets.randbelow,
-        )
-        log.start()
-        stack.push_async_callback(log.close)
+        _, log = open_event_log(process, stack)
         yield log

@@ -1,17 +1,15 @@
 """Every adapter of the gateway, opened in one place."""
 
-import secrets
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from nearcast_config.policy import Policy
 from nearcast_config.process import ProcessConfig
-from nearcast_ledger.event import Durability
 from nearcast_store.catalog.postgres import PostgresCatalogStore
 from nearcast_store.connection import RedisConnection
 from nearcast_store.counting.postgres import PostgresCountStore
 from nearcast_store.experiments.postgres import PostgresExperimentStore
-from nearcast_store.log.durability import append_timeout_s
+from nearcast_store.log.opening import open_event_log
 from nearcast_store.log.redis import RedisEventLog
 from nearcast_store.markets.postgres import PostgresMarketStore
 from nearcast_store.policies.postgres import PostgresPolicyStore
@@ -47,16 +45,7 @@ async def open_stores(config: ProcessConfig, stack: AsyncExitStack, first_policy
     stack.push_async_callback(pool.close)
     index = RedisConnection(config.redis.geo_url, command_timeout_s=config.redis.command_timeout_s)
     stack.push_async_callback(index.close)
-    log_url = config.redis.log_url or config.redis.geo_url
-    durability = Durability[config.log.durability.upper()]
-    timeout_s = append_timeout_s(durability, config.redis.command_timeout_s)
-    event_connection = RedisConnection(log_url, command_timeout_s=timeout_s)
-    stack.push_async_callback(event_connection.close)
-    events = RedisEventLog(
-        event_connection, shards=config.log.shards, durability=durability, choose=secrets.randbelow
-    )
-    events.start()
-    stack.push_async_callback(events.close)
+    event_connection, events = open_event_log(config, stack)
     markets = PostgresMarketStore(pool)
     return Stores(
         pool,
