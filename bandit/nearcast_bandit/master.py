@@ -85,13 +85,6 @@ def feed_shares(
     )
 
 
-def frozen_shares(arms: Sequence[FeedArm], feed: str) -> tuple[FeedShare, ...]:
-    """The shares while every session gets one feed, whatever was learned."""
-    if feed not in {arm.name for arm in arms}:
-        raise ValueError(f"feed {feed!r} is not one of {[arm.name for arm in arms]}; freeze one that is")
-    return (FeedShare(feed, 1.0),)
-
-
 def _parts(running: Sequence[FeedArm], goal: Goal, least_trials: float) -> Floats:
     """The part of each feed in what the floors leave; they add up to 1."""
     parts = np.full(len(running), 1 / len(running))

@@ -1,6 +1,5 @@
 """A table of the whole map in small cells, run by run: most points are settled by looking for one integer."""
 
-import math
 from array import array
 from bisect import bisect_right
 from collections.abc import Callable
@@ -120,9 +119,3 @@ def _free_runs(border: Integers, width: int, height: int) -> Integers:
 def _lengths(edges: Edges) -> Floats:
     lon0, lat0, lon1, lat1 = edges
     return np.maximum(np.abs(lon1 - lon0), np.abs(lat1 - lat0))
-
-
-def share_settled(strips: Strips) -> float:
-    """The share of the whole map that the table settles, for whoever wants to look."""
-    sizes = np.diff(np.append(strips.starts, 360 * 180 * strips.per_degree**2))
-    return float(sizes[strips.values != UNSETTLED].sum() / math.fsum(sizes))

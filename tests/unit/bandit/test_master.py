@@ -12,7 +12,6 @@ from nearcast_bandit.master import (
     Goal,
     choose,
     feed_shares,
-    frozen_shares,
     is_held_out,
     session_unit,
 )
@@ -178,18 +177,6 @@ def test_a_feed_that_comes_later_gets_an_even_part_and_the_others_keep_their_pro
 def test_trials_below_none_are_refused() -> None:
     with pytest.raises(ValueError, match="trials of feed 'a'"):
         FeedArm("a", 1, 1, trials=-1)
-
-
-def test_frozen_every_session_gets_the_one_feed() -> None:
-    shares = frozen_shares(ARMS, "newest")
-    assert {choose(shares, session_unit(SALT, b"%d" % number, 1)) for number in range(100)} == {
-        FeedShare("newest", 1.0)
-    }
-
-
-def test_freezing_a_feed_that_is_not_there_is_refused() -> None:
-    with pytest.raises(ValueError, match="'other' is not one of"):
-        frozen_shares(ARMS, "other")
 
 
 def test_a_share_is_held_out_for_as_long_as_the_salt() -> None:
