@@ -1,6 +1,5 @@
 """Rules between settings: what no single range can say, each with the consequence of breaking it."""
 
-import math
 from collections.abc import Iterator
 from itertools import pairwise
 
@@ -11,20 +10,16 @@ from nearcast_config.feedrules import FEED_RULES, FEED_WARNINGS
 from nearcast_config.maskrules import MASK_RULES, MASK_WARNINGS
 from nearcast_config.orders.registry import ORDERS
 from nearcast_config.policy import EXPLORE_FEED, Policy
+from nearcast_config.priorrules import PRIOR_RULES, PRIOR_WARNINGS
 from nearcast_config.problems import SettingProblem, shown, unknown_name
 from nearcast_config.process import ProcessConfig
-from nearcast_config.source import parse_kinds
+from nearcast_config.processrules import PROCESS_RULES
 from nearcast_config.surfacerules import SURFACE_RULES, SURFACE_WARNINGS
-
-_DROWNING_STRENGTH = 5000.0
-_HOURS_TO_LEARN = 24.0
-_LEAST_CHANCE = 0.001
-_FLOODING_CHANCE = 0.5
 
 
 def process_problems(process: ProcessConfig) -> tuple[SettingProblem, ...]:
     """What is contradictory in the settings of a process."""
-    return tuple(problem for rule in _PROCESS_RULES for problem in rule(process))
+    return tuple(problem for rule in PROCESS_RULES for problem in rule(process))
 
 
 def policy_problems(policy: Policy) -> tuple[SettingProblem, ...]:
@@ -35,76 +30,6 @@ def policy_problems(policy: Policy) -> tuple[SettingProblem, ...]:
 def policy_warnings(policy: Policy) -> tuple[SettingProblem, ...]:
     """What is allowed in a policy and probably not meant."""
     return tuple(problem for rule in _POLICY_WARNINGS for problem in rule(policy))
-
-
-def _deadlines_are_ordered(process: ProcessConfig) -> Iterator[SettingProblem]:
-    default_s, most_s = process.gateway.default_deadline_s, process.gateway.max_deadline_s
-    if default_s > most_s:
-        yield SettingProblem(
-            "gateway.default_deadline_s",
-            f"must be at most gateway.max_deadline_s ({most_s}), got {default_s}: "
-            "callers who set no deadline would get one that is not allowed",
-        )
-
-
-def _gateway_ports_differ(process: ProcessConfig) -> Iterator[SettingProblem]:
-    port = process.gateway.metrics_port
-    if port and port == process.gateway.grpc_port:
-        yield SettingProblem("gateway.metrics_port", f"must differ from gateway.grpc_port, got {port} twice")
-
-
-def _recycled_workers_have_others(process: ProcessConfig) -> Iterator[SettingProblem]:
-    gateway = process.gateway
-    for key in ("recycle_after_calls", "recycle_rss_mib"):
-        if getattr(gateway, key) and gateway.workers == 1:
-            yield SettingProblem(
-                f"gateway.{key}",
-                f"needs gateway.workers of 2 or more, got {getattr(gateway, key)} with 1: "
-                "a single process has nobody to take its place",
-            )
-
-
-def _admission_narrows_before_it_closes(process: ProcessConfig) -> Iterator[SettingProblem]:
-    admission = process.admission
-    for reading, narrow, close in (
-        ("backlog_s", admission.narrow_backlog_s, admission.close_backlog_s),
-        ("memory_share", admission.narrow_memory_share, admission.close_memory_share),
-        ("append_s", admission.narrow_append_s, admission.close_append_s),
-    ):
-        if narrow >= close:
-            yield SettingProblem(
-                f"admission.narrow_{reading}",
-                f"must be below admission.close_{reading} ({close}), got {narrow}: "
-                "senders would be sent away before they were told to send less",
-            )
-
-
-def _source_is_complete(process: ProcessConfig) -> Iterator[SettingProblem]:
-    source = process.keeper.source
-    if not source.dsn:
-        return
-    if not source.tenant:
-        yield SettingProblem(
-            "keeper.source.tenant", "must name a tenant while keeper.source.dsn is set, got none"
-        )
-    if bool(source.table.strip()) == bool(source.query.strip()):
-        found = "both" if source.table.strip() else "neither"
-        yield SettingProblem(
-            "keeper.source.table", f"must be set, or keeper.source.query, and not both; got {found}"
-        )
-    if source.columns.anonymous and source.columns.anonymous == source.columns.user:
-        yield SettingProblem(
-            "keeper.source.columns.anonymous",
-            f"must be another column than keeper.source.columns.user, got {shown(source.columns.user)} twice",
-        )
-
-
-def _source_kinds_can_be_read(process: ProcessConfig) -> Iterator[SettingProblem]:
-    source = process.keeper.source
-    try:
-        parse_kinds(source.kinds if source.dsn else "")
-    except ValueError as error:
-        yield SettingProblem("keeper.source.kinds", f"{error}; write such as: shown=impression, clicked=view")
 
 
 def _default_radius_is_allowed(policy: Policy) -> Iterator[SettingProblem]:
@@ -234,82 +159,6 @@ def _scenario_defaults_are_allowed(policy: Policy) -> Iterator[SettingProblem]:
             )
 
 
-def _priors_can_be_outweighed(policy: Policy) -> Iterator[SettingProblem]:
-    half_life_hours = policy.exposure.half_life_hours
-    for name, kind in sorted(policy.kinds.items()):
-        if kind.prior_strength >= _DROWNING_STRENGTH:
-            yield SettingProblem(
-                f"policy.kinds.{name}.prior_strength",
-                f"{kind.prior_strength} drowns the evidence: an item keeps its prior rate until it has "
-                "been seen about that often",
-            )
-        if 0 < half_life_hours < kind.maturity_hours:
-            yield SettingProblem(
-                "policy.exposure.half_life_hours",
-                f"{half_life_hours} is shorter than kinds.{name}.maturity_hours "
-                f"({kind.maturity_hours}): evidence fades before it has come in",
-            )
-
-
-def _fitted_strengths_leave_room(policy: Policy) -> Iterator[SettingProblem]:
-    priors = policy.priors
-    if priors.strength_min >= priors.strength_max:
-        yield SettingProblem(
-            "policy.priors.strength_min",
-            f"must be below priors.strength_max ({priors.strength_max}), got {priors.strength_min}: "
-            "no strength would be left to fit",
-        )
-
-
-def _newcomers_can_be_set(policy: Policy) -> Iterator[SettingProblem]:
-    chance = policy.newcomers.beats_incumbent
-    if 0 < chance < _LEAST_CHANCE:
-        yield SettingProblem(
-            "policy.newcomers.beats_incumbent",
-            f"must be 0 or in [{_LEAST_CHANCE}, 0.999], got {chance}: so rare an event cannot be set",
-        )
-    elif chance and policy.priors.mode == "fixed":
-        yield SettingProblem(
-            "policy.newcomers.beats_incumbent",
-            f'needs priors.mode "learned", got {chance} with "fixed": who the incumbent is comes from fits',
-        )
-
-
-def _newcomers_leave_room(policy: Policy) -> Iterator[SettingProblem]:
-    chance = policy.newcomers.beats_incumbent
-    if chance > _FLOODING_CHANCE:
-        yield SettingProblem(
-            "policy.newcomers.beats_incumbent",
-            f"{chance} lets new items flood the slates: one of which nothing is known comes before the item "
-            "in the last place more often than not, and all items of its category are believed to be as good",
-        )
-
-
-def _fits_can_be_outweighed(policy: Policy) -> Iterator[SettingProblem]:
-    priors, half_life_hours = policy.priors, policy.exposure.half_life_hours
-    if priors.mode == "fixed":
-        return
-    if priors.strength_min >= _DROWNING_STRENGTH:
-        yield SettingProblem(
-            "policy.priors.strength_min",
-            f"{priors.strength_min} drowns the evidence: every item keeps the rate of its category until it "
-            "has been seen about that often",
-        )
-    if 0 < half_life_hours < priors.fit_every_hours:
-        yield SettingProblem(
-            "policy.priors.fit_every_hours",
-            f"{priors.fit_every_hours} is longer than exposure.half_life_hours ({half_life_hours}): most of "
-            "what a fit rests on has faded before the next one",
-        )
-    if 0 < half_life_hours < _HOURS_TO_LEARN:
-        yield SettingProblem(
-            "policy.exposure.half_life_hours",
-            f"{half_life_hours} is less than a day: priors are fitted to a few hours and follow the time of "
-            "day; an item seen n times an hour never holds more evidence than "
-            f"{half_life_hours / math.log(2):.3g} n impressions",
-        )
-
-
 def _window_catches_the_kinds(policy: Policy) -> Iterator[SettingProblem]:
     window_hours = policy.attribution.window_hours
     for name, kind in sorted(policy.kinds.items()):
@@ -330,15 +179,6 @@ def _something_is_explored(policy: Policy) -> Iterator[SettingProblem]:
         )
 
 
-_PROCESS_RULES = (
-    _deadlines_are_ordered,
-    _gateway_ports_differ,
-    _recycled_workers_have_others,
-    _admission_narrows_before_it_closes,
-    _source_is_complete,
-    _source_kinds_can_be_read,
-)
-
 _POLICY_RULES = (
     _default_radius_is_allowed,
     _widening_rises,
@@ -352,8 +192,7 @@ _POLICY_RULES = (
     _feed_kinds_fit,
     _scenarios_use_known_feeds,
     _scenario_defaults_are_allowed,
-    _fitted_strengths_leave_room,
-    _newcomers_can_be_set,
+    *PRIOR_RULES,
     *FEED_RULES,
     *SURFACE_RULES,
     *BUDGET_RULES,
@@ -363,9 +202,7 @@ _POLICY_RULES = (
 )
 
 _POLICY_WARNINGS = (
-    _priors_can_be_outweighed,
-    _fits_can_be_outweighed,
-    _newcomers_leave_room,
+    *PRIOR_WARNINGS,
     _window_catches_the_kinds,
     _something_is_explored,
     *FEED_WARNINGS,

@@ -33,7 +33,7 @@ from nearcast_server.rehearsing import Rehearsal
 from nearcast_server.rpc.endpoint import InFlight
 from nearcast_server.rpc.items import DISPLAY_FORMAT
 from nearcast_server.rpc.machineslates import MachineSlates
-from nearcast_server.rpc.streaming import Draining
+from nearcast_server.rpc.openstream import Draining
 from nearcast_server.serving import ServedTally
 from nearcast_server.tenancy import Tenancies
 from nearcast_store.curves.postgres import PostgresCurveStore

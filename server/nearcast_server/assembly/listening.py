@@ -11,8 +11,9 @@ from grpc_reflection.v1alpha import reflection
 from nearcast_config.process import Gateway
 from nearcast_server.callers import KeyCallers
 from nearcast_server.rpc.endpoint import Deadlines, Endpoint, InFlight, Method
+from nearcast_server.rpc.openstream import LAST_WORD_S, Draining, Limits
 from nearcast_server.rpc.service import Services, generic_handlers, methods
-from nearcast_server.rpc.streaming import LAST_WORD_S, Draining, Limits, StreamEndpoint, StreamMethod
+from nearcast_server.rpc.streaming import StreamEndpoint, StreamMethod
 from nearcast_telemetry.metrics import Metrics
 
 MOST_CALLS_PER_CONNECTION = 1000

@@ -17,9 +17,9 @@ from nearcast_server.gate import Gate
 from nearcast_server.recording import MOST_EVENTS, Recorded, Recorder
 from nearcast_server.rpc.eventstream import EventStream
 from nearcast_server.rpc.items import to_seconds
+from nearcast_server.rpc.openstream import Stream
 from nearcast_server.rpc.outcomes import to_outcome
 from nearcast_server.rpc.queries import check_batch, to_person
-from nearcast_server.rpc.streaming import Stream
 from nearcast_store.intake.judging import MOST_EVENT_BYTES, Judged, Report
 from nearcast_store.intake.properties import DEEPEST_PROPERTY, MOST_PROPERTIES, encode_properties
 from nearcast_store.tenants.protocol import Caller

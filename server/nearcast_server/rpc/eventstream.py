@@ -11,7 +11,7 @@ from nearcast.v1 import event_pb2
 from nearcast_catalogue.checking import check_id
 from nearcast_server.errors import InvalidRequestError, RequestError, UnsupportedError
 from nearcast_server.gate import Gate
-from nearcast_server.rpc.streaming import End, Stream
+from nearcast_server.rpc.openstream import End, Stream
 from nearcast_telemetry.metrics import Metrics
 from nearcast_telemetry.streammetrics import SERVER_STREAM_ACK_SECONDS
 

@@ -9,8 +9,8 @@ from nearcast_server.feedreports import FeedReport
 from nearcast_server.reporting import ItemReport, KindReport, Reporter, check_ids
 from nearcast_server.rpc.eventstream import ENDS
 from nearcast_server.rpc.items import to_stamp
+from nearcast_server.rpc.openstream import Stream
 from nearcast_server.rpc.origins import to_origin
-from nearcast_server.rpc.streaming import Stream
 from nearcast_server.standings import FeedStanding
 from nearcast_server.watching import StatsWatch, Update, Watcher, Wish
 from nearcast_store.tenants.protocol import Caller

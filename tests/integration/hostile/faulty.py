@@ -37,10 +37,11 @@ from nearcast_server.rpc.catalog import CatalogService
 from nearcast_server.rpc.endpoint import Deadlines, Endpoint, InFlight, Method
 from nearcast_server.rpc.event import EventService
 from nearcast_server.rpc.experiments import ExperimentRequests
+from nearcast_server.rpc.openstream import Draining, Limits
 from nearcast_server.rpc.recommend import RecommendService
 from nearcast_server.rpc.service import Services, generic_handlers, methods
 from nearcast_server.rpc.stats import StatsService
-from nearcast_server.rpc.streaming import Draining, Limits, StreamEndpoint, StreamMethod
+from nearcast_server.rpc.streaming import StreamEndpoint, StreamMethod
 from nearcast_server.searching import IndexFinder
 from nearcast_server.serving import ServedTally
 from nearcast_server.tenancy import Tenancies

@@ -10,7 +10,7 @@ from itertools import count
 import pytest
 
 from nearcast.v1.event_pb2 import EventBatch, StreamEventsRequest
-from nearcast_server.rpc.streaming import Limits
+from nearcast_server.rpc.openstream import Limits
 from nearcast_store.errors import LogUnavailableError, StoreUnavailableError
 from tests.eventstreams import Sender, batch, events, reason, streaming
 from tests.gateways import eventually
