@@ -4,19 +4,22 @@ Every score, order and feed is a pure function of what is in here. The secrets b
 nor is the person.
 """
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 from uuid import UUID
 
+import numpy as np
 from msgspec import Struct
 
 from nearcast_bandit.arranging import NOBODY, Candidate, Layout
 from nearcast_bandit.arrays import Booleans, Floats, Integers
+from nearcast_bandit.hierarchy import Level, LevelPrior
 from nearcast_bandit.reserving import Budget
 
 Reason = Literal["explain", "explore", "share"]
 OrderName = Literal["draw", "nearest", "newest", "most", "explore"]
 Gap = Literal["", "cut", "changed"]
+_PER_POSTING = ("distances_m", "born_at", "factors", "owners", "categories", "is_new", "lines", "faded")
 
 
 class FeedChoice(Struct, frozen=True):
@@ -90,6 +93,40 @@ class Circumstances(Struct, frozen=True):
     segment: str = ""
 
 
+class Beginning(Struct, frozen=True, array_like=True):
+    """The prior of a kind at a place and where it came from, as `LevelPrior` says, in single precision."""
+
+    mean: float
+    strength: float
+    level: Level
+    items: int
+    exposure: float
+    success: float
+    own_share: float
+
+    @classmethod
+    def of(cls, prior: LevelPrior) -> "Beginning":
+        """What is worth a place in a record: half of the digits, which deflate better, are exact enough."""
+        return cls(
+            _single(prior.prior.mean),
+            _single(prior.prior.strength),
+            prior.level,
+            prior.children,
+            _single(prior.exposures),
+            _single(prior.successes),
+            _single(prior.own_share),
+        )
+
+
+class Beginnings(Struct, frozen=True):
+    """What was believed beforehand: a line for each different place, and in it one prior for each kind of the
+    pool. `fit` is the number of the fit they came from, 0 where nothing was learned.
+    """
+
+    fit: int
+    lines: tuple[tuple[Beginning, ...], ...]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Pool:
     """Everything that competed, by posting: A and B have a row for each of `kinds`.
@@ -110,10 +147,12 @@ class Pool:
     owners: Integers | None = None
     categories: Integers | None = None
     is_new: Booleans | None = None
+    lines: Integers | None = None
+    faded: Booleans | None = None
 
     def __post_init__(self) -> None:
         size, shape = self.postings.shape, (len(self.kinds), self.postings.size)
-        for name in ("distances_m", "born_at", "factors", "owners", "categories", "is_new"):
+        for name in _PER_POSTING:
             column = getattr(self, name)
             if column is not None and column.shape != size:
                 raise ValueError(f"{size[0]} postings need as many {name}, not of shape {column.shape}")
@@ -124,18 +163,11 @@ class Pool:
 
     def only(self, chosen: Booleans | Integers) -> "Pool":
         """Some of it, in the order given."""
-        return Pool(
-            self.postings[chosen],
-            None if self.distances_m is None else self.distances_m[chosen],
-            None if self.born_at is None else self.born_at[chosen],
-            self.kinds,
-            self.a[:, chosen],
-            self.b[:, chosen],
-            None if self.factors is None else self.factors[chosen],
-            None if self.owners is None else self.owners[chosen],
-            None if self.categories is None else self.categories[chosen],
-            None if self.is_new is None else self.is_new[chosen],
-        )
+        columns: dict[str, Any] = {name: getattr(self, name) for name in _PER_POSTING}
+        kept: dict[str, Any] = {
+            name: None if column is None else column[chosen] for name, column in columns.items()
+        }
+        return replace(self, postings=self.postings[chosen], a=self.a[:, chosen], b=self.b[:, chosen], **kept)
 
     @property
     def candidates(self) -> list[Candidate]:
@@ -152,7 +184,7 @@ class DecisionRecord:
     """One decision. `excluded` are the postings that earlier pages of the slate had shown.
 
     `pool` is None where `circumstances.gap` says why. `layout` is None where items stand in the order
-    of their scores.
+    of their scores. `beginnings` are for whoever reads it: nothing is decided by them.
     """
 
     circumstances: Circumstances
@@ -162,3 +194,8 @@ class DecisionRecord:
     outcome: Outcome
     pool: Pool | None
     layout: Layout | None = None
+    beginnings: Beginnings | None = None
+
+
+def _single(number: float) -> float:
+    return float(np.float32(number))

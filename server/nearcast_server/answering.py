@@ -114,7 +114,9 @@ class ReplicaFinder:
         )
         if isinstance(ranking, Listed) or not (search.captured or search.plan):
             return _finding(search, pinned, answerer.answer(pinned.segment, pinned.dictionaries, query))
-        capture = Capture(answerer, pinned.segment, pinned.dictionaries, search.view.evidence.numbers)
+        evidence = search.view.evidence
+        numbers, priors = evidence.numbers, evidence.priors
+        capture = Capture(answerer, pinned.segment, pinned.dictionaries, numbers, priors)
         ask = capture.take if search.captured else capture.skip
         if search.plan is None:
             (found, pool), arrangement = ask(query), None

@@ -37,8 +37,9 @@ Cause = Literal[
     "PLACES",
     "NOT_OF_THE_SHUFFLE",
     "NOT_AMONG_CANDIDATES",
+    "LATER",
 ]
-_CAUSES: dict[str, Cause] = {
+CAUSES: dict[str, Cause] = {
     "not_started": "NOT_STARTED",
     "expired": "EXPIRED",
     "closed": "CLOSED",
@@ -96,7 +97,7 @@ def _appraised(slate: Slate, served: ServedItem) -> Appraisal:
 def _left_out(slate: Slate, hit: Hit) -> tuple[Cause, ...]:
     """What kept it from being a candidate, all of it."""
     search, served = slate.search, hit.served
-    causes = [_CAUSES[reason] for reason in every_reason(search.wanted, search.now)(served)]
+    causes = [CAUSES[reason] for reason in every_reason(search.wanted, search.now)(served)]
     if not within_reach(served.item, hit.distance_m, slate.radius_used_m):
         causes.append("OUT_OF_REACH")
     if served.posting in slate.decision.served:

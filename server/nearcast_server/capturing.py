@@ -13,6 +13,7 @@ from nearcast_replica.columns import unpack_stats
 from nearcast_replica.dictionaries import Dictionaries
 from nearcast_replica.layout import Segment
 from nearcast_replica.query import UNIFORM_PRIOR, Found, Integers, Mode, Order, Query
+from nearcast_server.priors import Place, Priors
 
 MOST_CAPTURED = 20_000
 _TRIES = 3
@@ -22,12 +23,18 @@ class Capture:
     """A replica changes while it is read: a pool counts that is the same before and after the answer."""
 
     def __init__(
-        self, answerer: Answerer, segment: Segment, dictionaries: Dictionaries, kinds: Sequence[int]
+        self,
+        answerer: Answerer,
+        segment: Segment,
+        dictionaries: Dictionaries,
+        kinds: Sequence[int],
+        priors: Priors | None = None,
     ) -> None:
         self._answerer = answerer
         self._segment = segment
         self._dictionaries = dictionaries
         self._kinds = tuple(kinds)
+        self._priors = priors
 
     def take(self, query: Query) -> tuple[Found, Pool | None]:
         """The answer, and its pool; None for one that is too large, or does not keep still."""
@@ -55,9 +62,16 @@ class Capture:
             born_at = segment["born_at"][slots].astype(np.float64)
             a, b = self._shapes(query.order, slots)
             factors = None if query.factors is None else self._answerer.factors()
-            is_new = self._is_new(query, slots)
             pool = Pool(
-                segment["posting"][slots], distances_m, born_at, self._kinds, a, b, factors, is_new=is_new
+                segment["posting"][slots],
+                distances_m,
+                born_at,
+                self._kinds,
+                a,
+                b,
+                factors,
+                is_new=self._is_new(query, slots),
+                lines=self._lines(slots),
             )
         return (_first(found, query.limit) if is_nearest else found), pool
 
@@ -67,6 +81,14 @@ class Capture:
         impressions = self._segment["stats"][self._segment.shape.kinds.index(IMPRESSION)][slots]
         is_new: Booleans = impressions < np.uint64(query.new_until)
         return is_new
+
+    def _lines(self, slots: Integers) -> Integers | None:
+        """The line of the prior that each began with; None where all began alike."""
+        if self._priors is None or not self._priors.named:
+            return None
+        places, which = _places_of(self._segment, self._dictionaries, slots)
+        lines: Integers = self._priors.lines_of(places)[which]
+        return lines
 
     def _shapes(self, order: Order, slots: Integers) -> tuple[Floats, Floats]:
         """A and B as the replica was told them, those of the prior where nothing was told."""
@@ -82,6 +104,15 @@ class Capture:
         return a, b
 
 
+def _places_of(segment: Segment, dictionaries: Dictionaries, slots: Integers) -> tuple[list[Place], Integers]:
+    """Each different market and category among them, and which of those every slot has."""
+    codes = segment["market"][slots].astype(np.int64) << 32 | segment["category"][slots]
+    different, which = np.unique(codes, return_inverse=True)
+    markets, categories = dictionaries.markets.names, dictionaries.categories.names
+    places = [(markets[code >> 32], categories[code & 0xFFFFFFFF]) for code in different.tolist()]
+    return places, which
+
+
 def _first(found: Found, limit: int) -> Found:
     """So many, of both sides where there are two."""
     columns = ("slots", "postings", "distances_m", "places", "scores")
@@ -94,5 +125,5 @@ def _first(found: Found, limit: int) -> Found:
 def _is_same(one: Pool | None, other: Pool) -> bool:
     return one is not None and all(
         np.array_equal(getattr(one, name), getattr(other, name))
-        for name in ("postings", "distances_m", "born_at", "a", "b", "factors", "is_new")
+        for name in ("postings", "distances_m", "born_at", "a", "b", "factors", "is_new", "lines")
     )

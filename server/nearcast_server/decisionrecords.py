@@ -2,10 +2,14 @@
 
 from dataclasses import replace
 
+import numpy as np
 from msgspec import Struct
 
+from nearcast_bandit.arrays import Integers
 from nearcast_bandit.master import session_unit
 from nearcast_bandit.record import (
+    Beginning,
+    Beginnings,
     Circumstances,
     DecisionRecord,
     FeedChoice,
@@ -44,6 +48,9 @@ def record_of(noted: Noted, build: str) -> DecisionRecord:
     """Without the person, the place and the secrets."""
     decision, finding = noted.decision, noted.finding
     choice, ordering = decision.choice, _ordering(noted.search)
+    pool, beginnings = None, None
+    if finding.pool is not None:
+        pool, beginnings = _begun(_needed(finding.pool, ordering.order), noted)
     return DecisionRecord(
         _circumstances(noted, build),
         _feed_choice(noted),
@@ -52,9 +59,25 @@ def record_of(noted: Noted, build: str) -> DecisionRecord:
         Outcome(
             choice.feed, choice.propensity, choice.explore, tuple(finding.postings), tuple(finding.scores)
         ),
-        None if finding.pool is None else _needed(finding.pool, ordering.order),
+        pool,
         None if finding.arrangement is None else finding.arrangement.layout,
+        beginnings,
     )
+
+
+def _begun(pool: Pool, noted: Noted) -> tuple[Pool, Beginnings]:
+    """With what a reader wants to know beside: the priors of these candidates alone, and who faded."""
+    priors, lines = noted.view.evidence.priors, np.zeros(1, np.int64)
+    which: Integers | None = None
+    if pool.lines is not None and pool.lines.size:
+        lines, which = np.unique(pool.lines, return_inverse=True)
+    told = tuple(tuple(map(Beginning.of, priors.lines[line])) for line in lines.tolist())
+    factors = noted.search.factors
+    faded = None
+    if pool.factors is not None and factors is not None and factors.faded:
+        faded = np.isin(pool.postings, list(factors.faded))
+    differ = which is not None and lines.size > 1
+    return replace(pool, lines=which if differ else None, faded=faded), Beginnings(priors.fit, told)
 
 
 def _needed(pool: Pool, order: OrderName) -> Pool:

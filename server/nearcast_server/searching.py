@@ -168,6 +168,7 @@ def _pool(candidates: Candidates, factors: Floats | None) -> Pool:
         beliefs.a,
         beliefs.b,
         factors,
+        lines=beliefs.prior_lines if beliefs.priors.named else None,
     )
 
 

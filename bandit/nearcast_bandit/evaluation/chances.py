@@ -20,12 +20,15 @@ from nearcast_bandit.replaying import replayed_propensities
 
 # Enough for what is shown every twentieth time: n >= 100 / p.
 DRAWS = 2_000
-# What integrals know of. Anything else that a record says makes it be drawn again.
-_PLAIN_RECORD = frozenset({"circumstances", "choice", "ordering", "excluded", "outcome", "pool"})
+# What integrals know of, or nothing goes by. Anything else that a record says makes it be drawn again.
+_PLAIN_RECORD = frozenset(
+    {"circumstances", "choice", "ordering", "excluded", "outcome", "pool", "beginnings"}
+)
 _PLAIN_ORDERING = frozenset({"order", "kinds", "weights", "sharpness", "pool_size", "seed", "limit"})
 # Owners, categories and who is new matter to a layout alone.
 _PLAIN_POOL = frozenset(
-    {"postings", "distances_m", "born_at", "kinds", "a", "b", "factors"} | {"owners", "categories", "is_new"}
+    {"postings", "distances_m", "born_at", "kinds", "a", "b", "factors"}
+    | {"owners", "categories", "is_new", "lines", "faded"}
 )
 
 

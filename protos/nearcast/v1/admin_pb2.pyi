@@ -1,6 +1,7 @@
 import datetime
 
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from nearcast.v1 import prior_pb2 as _prior_pb2
 from nearcast.v1 import recommend_pb2 as _recommend_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -365,7 +366,7 @@ class ExplainDecisionRequest(_message.Message):
     def __init__(self, request_id: _Optional[str] = ..., item_ids: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ExplainDecisionResponse(_message.Message):
-    __slots__ = ("request_id", "decided_at", "build", "policy_revision", "policy_epoch", "feed", "feed_propensity", "scenario", "candidates", "logged_because_of", "replay", "differences", "items")
+    __slots__ = ("request_id", "decided_at", "build", "policy_revision", "policy_epoch", "feed", "feed_propensity", "scenario", "candidates", "logged_because_of", "replay", "differences", "items", "radius_used_m", "capped", "segment")
     class Replay(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         REPLAY_UNSPECIFIED: _ClassVar[ExplainDecisionResponse.Replay]
@@ -389,6 +390,9 @@ class ExplainDecisionResponse(_message.Message):
     REPLAY_FIELD_NUMBER: _ClassVar[int]
     DIFFERENCES_FIELD_NUMBER: _ClassVar[int]
     ITEMS_FIELD_NUMBER: _ClassVar[int]
+    RADIUS_USED_M_FIELD_NUMBER: _ClassVar[int]
+    CAPPED_FIELD_NUMBER: _ClassVar[int]
+    SEGMENT_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     decided_at: _timestamp_pb2.Timestamp
     build: str
@@ -402,10 +406,13 @@ class ExplainDecisionResponse(_message.Message):
     replay: ExplainDecisionResponse.Replay
     differences: _containers.RepeatedScalarFieldContainer[str]
     items: _containers.RepeatedCompositeFieldContainer[DecidedItem]
-    def __init__(self, request_id: _Optional[str] = ..., decided_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., build: _Optional[str] = ..., policy_revision: _Optional[int] = ..., policy_epoch: _Optional[int] = ..., feed: _Optional[str] = ..., feed_propensity: _Optional[float] = ..., scenario: _Optional[str] = ..., candidates: _Optional[int] = ..., logged_because_of: _Optional[str] = ..., replay: _Optional[_Union[ExplainDecisionResponse.Replay, str]] = ..., differences: _Optional[_Iterable[str]] = ..., items: _Optional[_Iterable[_Union[DecidedItem, _Mapping]]] = ...) -> None: ...
+    radius_used_m: float
+    capped: int
+    segment: str
+    def __init__(self, request_id: _Optional[str] = ..., decided_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., build: _Optional[str] = ..., policy_revision: _Optional[int] = ..., policy_epoch: _Optional[int] = ..., feed: _Optional[str] = ..., feed_propensity: _Optional[float] = ..., scenario: _Optional[str] = ..., candidates: _Optional[int] = ..., logged_because_of: _Optional[str] = ..., replay: _Optional[_Union[ExplainDecisionResponse.Replay, str]] = ..., differences: _Optional[_Iterable[str]] = ..., items: _Optional[_Iterable[_Union[DecidedItem, _Mapping]]] = ..., radius_used_m: _Optional[float] = ..., capped: _Optional[int] = ..., segment: _Optional[str] = ...) -> None: ...
 
 class DecidedItem(_message.Message):
-    __slots__ = ("item_id", "posting", "standing", "rank", "score", "kinds", "propensities")
+    __slots__ = ("item_id", "posting", "standing", "rank", "score", "kinds", "propensities", "causes", "drawn_rank", "moves", "factor", "factors", "distance_m", "is_new", "changed_since")
     ITEM_ID_FIELD_NUMBER: _ClassVar[int]
     POSTING_FIELD_NUMBER: _ClassVar[int]
     STANDING_FIELD_NUMBER: _ClassVar[int]
@@ -413,6 +420,14 @@ class DecidedItem(_message.Message):
     SCORE_FIELD_NUMBER: _ClassVar[int]
     KINDS_FIELD_NUMBER: _ClassVar[int]
     PROPENSITIES_FIELD_NUMBER: _ClassVar[int]
+    CAUSES_FIELD_NUMBER: _ClassVar[int]
+    DRAWN_RANK_FIELD_NUMBER: _ClassVar[int]
+    MOVES_FIELD_NUMBER: _ClassVar[int]
+    FACTOR_FIELD_NUMBER: _ClassVar[int]
+    FACTORS_FIELD_NUMBER: _ClassVar[int]
+    DISTANCE_M_FIELD_NUMBER: _ClassVar[int]
+    IS_NEW_FIELD_NUMBER: _ClassVar[int]
+    CHANGED_SINCE_FIELD_NUMBER: _ClassVar[int]
     item_id: str
     posting: int
     standing: _recommend_pb2.ExplainedItem.Standing
@@ -420,18 +435,44 @@ class DecidedItem(_message.Message):
     score: float
     kinds: _containers.RepeatedCompositeFieldContainer[DecidedKind]
     propensities: _containers.RepeatedScalarFieldContainer[float]
-    def __init__(self, item_id: _Optional[str] = ..., posting: _Optional[int] = ..., standing: _Optional[_Union[_recommend_pb2.ExplainedItem.Standing, str]] = ..., rank: _Optional[int] = ..., score: _Optional[float] = ..., kinds: _Optional[_Iterable[_Union[DecidedKind, _Mapping]]] = ..., propensities: _Optional[_Iterable[float]] = ...) -> None: ...
+    causes: _containers.RepeatedScalarFieldContainer[_recommend_pb2.ExplainedItem.Cause]
+    drawn_rank: int
+    moves: _containers.RepeatedCompositeFieldContainer[DecidedMove]
+    factor: float
+    factors: _containers.RepeatedCompositeFieldContainer[_recommend_pb2.FactorExplanation]
+    distance_m: float
+    is_new: bool
+    changed_since: bool
+    def __init__(self, item_id: _Optional[str] = ..., posting: _Optional[int] = ..., standing: _Optional[_Union[_recommend_pb2.ExplainedItem.Standing, str]] = ..., rank: _Optional[int] = ..., score: _Optional[float] = ..., kinds: _Optional[_Iterable[_Union[DecidedKind, _Mapping]]] = ..., propensities: _Optional[_Iterable[float]] = ..., causes: _Optional[_Iterable[_Union[_recommend_pb2.ExplainedItem.Cause, str]]] = ..., drawn_rank: _Optional[int] = ..., moves: _Optional[_Iterable[_Union[DecidedMove, _Mapping]]] = ..., factor: _Optional[float] = ..., factors: _Optional[_Iterable[_Union[_recommend_pb2.FactorExplanation, _Mapping]]] = ..., distance_m: _Optional[float] = ..., is_new: _Optional[bool] = ..., changed_since: _Optional[bool] = ...) -> None: ...
+
+class DecidedMove(_message.Message):
+    __slots__ = ("rule", "rank_without")
+    RULE_FIELD_NUMBER: _ClassVar[int]
+    RANK_WITHOUT_FIELD_NUMBER: _ClassVar[int]
+    rule: str
+    rank_without: int
+    def __init__(self, rule: _Optional[str] = ..., rank_without: _Optional[int] = ...) -> None: ...
 
 class DecidedKind(_message.Message):
-    __slots__ = ("kind", "weight", "posterior_a", "posterior_b", "draw")
+    __slots__ = ("kind", "weight", "posterior_a", "posterior_b", "draw", "exposure", "success", "prior_mean", "prior_strength", "prior_origin")
     KIND_FIELD_NUMBER: _ClassVar[int]
     WEIGHT_FIELD_NUMBER: _ClassVar[int]
     POSTERIOR_A_FIELD_NUMBER: _ClassVar[int]
     POSTERIOR_B_FIELD_NUMBER: _ClassVar[int]
     DRAW_FIELD_NUMBER: _ClassVar[int]
+    EXPOSURE_FIELD_NUMBER: _ClassVar[int]
+    SUCCESS_FIELD_NUMBER: _ClassVar[int]
+    PRIOR_MEAN_FIELD_NUMBER: _ClassVar[int]
+    PRIOR_STRENGTH_FIELD_NUMBER: _ClassVar[int]
+    PRIOR_ORIGIN_FIELD_NUMBER: _ClassVar[int]
     kind: str
     weight: float
     posterior_a: float
     posterior_b: float
     draw: float
-    def __init__(self, kind: _Optional[str] = ..., weight: _Optional[float] = ..., posterior_a: _Optional[float] = ..., posterior_b: _Optional[float] = ..., draw: _Optional[float] = ...) -> None: ...
+    exposure: float
+    success: float
+    prior_mean: float
+    prior_strength: float
+    prior_origin: _prior_pb2.PriorOrigin
+    def __init__(self, kind: _Optional[str] = ..., weight: _Optional[float] = ..., posterior_a: _Optional[float] = ..., posterior_b: _Optional[float] = ..., draw: _Optional[float] = ..., exposure: _Optional[float] = ..., success: _Optional[float] = ..., prior_mean: _Optional[float] = ..., prior_strength: _Optional[float] = ..., prior_origin: _Optional[_Union[_prior_pb2.PriorOrigin, _Mapping]] = ...) -> None: ...

@@ -231,6 +231,7 @@ class ExplainedItem(_message.Message):
         CAUSE_NOT_AMONG_CANDIDATES: _ClassVar[ExplainedItem.Cause]
         CAUSE_CAPPED: _ClassVar[ExplainedItem.Cause]
         CAUSE_PLACES: _ClassVar[ExplainedItem.Cause]
+        CAUSE_LATER: _ClassVar[ExplainedItem.Cause]
     CAUSE_UNSPECIFIED: ExplainedItem.Cause
     CAUSE_NOT_STARTED: ExplainedItem.Cause
     CAUSE_EXPIRED: ExplainedItem.Cause
@@ -248,6 +249,7 @@ class ExplainedItem(_message.Message):
     CAUSE_NOT_AMONG_CANDIDATES: ExplainedItem.Cause
     CAUSE_CAPPED: ExplainedItem.Cause
     CAUSE_PLACES: ExplainedItem.Cause
+    CAUSE_LATER: ExplainedItem.Cause
     ITEM_ID_FIELD_NUMBER: _ClassVar[int]
     STANDING_FIELD_NUMBER: _ClassVar[int]
     CAUSES_FIELD_NUMBER: _ClassVar[int]

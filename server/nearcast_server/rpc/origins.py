@@ -2,6 +2,7 @@
 
 from nearcast.v1 import prior_pb2
 from nearcast_bandit.hierarchy import Level, LevelPrior
+from nearcast_bandit.record import Beginning
 
 _LEVELS = {
     Level.CONFIGURED: prior_pb2.PRIOR_LEVEL_CONFIGURED,
@@ -20,4 +21,16 @@ def to_origin(prior: LevelPrior, fit: int) -> prior_pb2.PriorOrigin:
         exposure=prior.exposures,
         success=prior.successes,
         own_share=prior.own_share,
+    )
+
+
+def to_beginning(told: Beginning, fit: int) -> prior_pb2.PriorOrigin:
+    """The same of a prior in a record."""
+    return prior_pb2.PriorOrigin(
+        level=_LEVELS[told.level],
+        fit=fit,
+        items=told.items,
+        exposure=told.exposure,
+        success=told.success,
+        own_share=told.own_share,
     )

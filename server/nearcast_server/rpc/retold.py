@@ -1,9 +1,11 @@
 """Logged decisions, from plain values to the wire."""
 
 from nearcast.v1 import admin_pb2
+from nearcast_server.decidedbeliefs import KindTold
 from nearcast_server.replaying import Replayed
 from nearcast_server.retelling import DecisionTold, ItemTold
 from nearcast_server.rpc.items import to_stamp
+from nearcast_server.rpc.origins import to_beginning
 
 _REPLAYS = {"equal": "REPLAY_EQUAL", "different": "REPLAY_DIFFERENT"}
 _MOST_DIFFERENCES = 100
@@ -26,6 +28,9 @@ def to_decision(told: DecisionTold) -> admin_pb2.ExplainDecisionResponse:
         replay=_REPLAYS.get(told.replayed.status, "REPLAY_NOT_POSSIBLE"),
         differences=_differences(told.replayed),
         items=[_item(each) for each in told.items],
+        radius_used_m=said.radius_used_m,
+        capped=said.capped,
+        segment=said.segment,
     )
 
 
@@ -39,17 +44,36 @@ def _differences(replayed: Replayed) -> list[str]:
 
 
 def _item(told: ItemTold) -> admin_pb2.DecidedItem:
-    return admin_pb2.DecidedItem(
+    message = admin_pb2.DecidedItem(
         item_id=told.item_id,
         posting=told.posting,
         standing=f"STANDING_{told.standing}",
         rank=told.rank,
         score=told.score,
-        kinds=[
-            admin_pb2.DecidedKind(
-                kind=each.kind, weight=each.weight, posterior_a=each.a, posterior_b=each.b, draw=each.draw
-            )
-            for each in told.kinds
-        ],
+        kinds=map(_kind, told.kinds),
         propensities=told.chances,
+        causes=[f"CAUSE_{cause}" for cause in told.causes],
+        drawn_rank=told.drawn_rank,
+        moves=[admin_pb2.DecidedMove(rule=each.rule, rank_without=each.rank_without) for each in told.moves],
+        is_new=told.is_new,
+        changed_since=told.is_changed,
     )
+    if told.multiplied is not None:
+        message.factor = told.multiplied.factor
+        for part in told.multiplied.parts:
+            message.factors.add(rule=part.rule, name=part.name, factor=part.factor)
+        if told.multiplied.distance_m is not None:
+            message.distance_m = told.multiplied.distance_m
+    return message
+
+
+def _kind(told: KindTold) -> admin_pb2.DecidedKind:
+    message = admin_pb2.DecidedKind(
+        kind=told.kind, weight=told.weight, posterior_a=told.a, posterior_b=told.b, draw=told.draw
+    )
+    if told.begun is not None:
+        begun = told.begun
+        message.exposure, message.success = begun.exposure, begun.success
+        message.prior_mean, message.prior_strength = begun.beginning.mean, begun.beginning.strength
+        message.prior_origin.CopyFrom(to_beginning(begun.beginning, begun.fit))
+    return message

@@ -1,9 +1,11 @@
 """A decision's record as bytes: its facts by msgspec, its candidates column by column, all of it deflated.
 
-Beyond a size the candidates are left out, and the record says that it was cut.
+Beyond a size it goes without what nothing was decided by; where it is still too large the candidates are left
+out, and the record says that it was cut.
 """
 
 import zlib
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import msgspec
@@ -11,9 +13,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nearcast_bandit.arranging import Layout
-from nearcast_bandit.record import Circumstances, DecisionRecord, FeedChoice, Ordering, Outcome, Pool
+from nearcast_bandit.record import (
+    Beginnings,
+    Circumstances,
+    DecisionRecord,
+    FeedChoice,
+    Ordering,
+    Outcome,
+    Pool,
+)
 
-FORMAT = 1
+FORMAT = 2
+# What was added since is left out of a record of an older one.
+_READ = (1, FORMAT)
 MOST_BYTES = 256 * 1024
 # More would be packed for longer than it is worth, only to be cut.
 MOST_CANDIDATES = 20_000
@@ -38,6 +50,8 @@ class _Columns(NamedTuple):
     owners: bytes | None = None
     categories: bytes | None = None
     is_new: bytes | None = None
+    lines: bytes | None = None
+    faded: bytes | None = None
 
 
 class _Packed(msgspec.Struct, frozen=True, array_like=True):
@@ -49,6 +63,7 @@ class _Packed(msgspec.Struct, frozen=True, array_like=True):
     outcome: Outcome
     columns: _Columns | None
     layout: Layout | None = None
+    beginnings: Beginnings | None = None
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -59,11 +74,14 @@ def pack(record: DecisionRecord, most_bytes: int = MOST_BYTES) -> bytes:
     """At most `most_bytes`, but for a record whose facts alone are longer, which never has been."""
     pool = record.pool
     if pool is not None and pool.postings.size <= MOST_CANDIDATES:
-        packed = _deflated(record, record.circumstances, _columns(pool))
-        if len(packed) <= most_bytes:
-            return packed
+        for kept in (record, _needed(record, pool)):
+            assert kept.pool is not None
+            packed = _deflated(kept, record.circumstances, _columns(kept.pool))
+            if len(packed) <= most_bytes:
+                return packed
     gap = record.circumstances.gap if pool is None else "cut"
-    return _deflated(record, msgspec.structs.replace(record.circumstances, gap=gap), None)
+    circumstances = msgspec.structs.replace(record.circumstances, gap=gap)
+    return _deflated(replace(record, beginnings=None), circumstances, None)
 
 
 def unpack(raw: bytes) -> DecisionRecord:
@@ -71,9 +89,9 @@ def unpack(raw: bytes) -> DecisionRecord:
     inflater = zlib.decompressobj()
     try:
         packed = _decoder.decode(inflater.decompress(raw, _MOST_UNPACKED))
-        if packed.version != FORMAT:
+        if packed.version not in _READ:
             raise UnreadableRecordError(
-                f"a record of format {packed.version}; this nearcast reads format {FORMAT}"
+                f"a record of format {packed.version}; this nearcast reads formats {_READ[0]} to {FORMAT}"
             )
         pool = None if packed.columns is None else _pool(packed.columns)
     except (zlib.error, msgspec.DecodeError, msgspec.ValidationError) as error:
@@ -90,7 +108,13 @@ def unpack(raw: bytes) -> DecisionRecord:
         packed.outcome,
         pool,
         packed.layout,
+        packed.beginnings,
     )
+
+
+def _needed(record: DecisionRecord, pool: Pool) -> DecisionRecord:
+    """What it takes to decide again."""
+    return replace(record, pool=replace(pool, lines=None, faded=None), beginnings=None)
 
 
 def _deflated(record: DecisionRecord, circumstances: Circumstances, columns: _Columns | None) -> bytes:
@@ -103,6 +127,7 @@ def _deflated(record: DecisionRecord, circumstances: Circumstances, columns: _Co
         record.outcome,
         columns,
         record.layout,
+        record.beginnings,
     )
     return zlib.compress(_encode(packed), _LEVEL)
 
@@ -121,6 +146,8 @@ def _columns(pool: Pool) -> _Columns:
         None if inorder.owners is None else _planes(inorder.owners.astype(_POSTINGS)),
         None if inorder.categories is None else _planes(inorder.categories.astype(_POSTINGS)),
         None if inorder.is_new is None else inorder.is_new.tobytes(),
+        None if inorder.lines is None else _planes(inorder.lines.astype(_POSTINGS)),
+        None if inorder.faded is None else inorder.faded.tobytes(),
     )
 
 
@@ -137,6 +164,8 @@ def _pool(columns: _Columns) -> Pool:
         None if columns.owners is None else _whole(columns.owners),
         None if columns.categories is None else _whole(columns.categories),
         None if columns.is_new is None else np.frombuffer(columns.is_new, np.bool),
+        None if columns.lines is None else _whole(columns.lines),
+        None if columns.faded is None else np.frombuffer(columns.faded, np.bool),
     )
 
 
