@@ -9,7 +9,10 @@ INTERRUPTED = 130
 
 
 class CommandFailedError(click.ClickException):
-    """An expected failure. `advice` says what to do; `details` are further plain facts."""
+    """An expected failure. `advice` says what to do; `details` are further plain facts.
+
+    `field` is named as programs know it, `typed` as people have typed it, where that is another name.
+    """
 
     def __init__(
         self,
@@ -19,8 +22,10 @@ class CommandFailedError(click.ClickException):
         field: str = "",
         advice: str = "",
         details: Mapping[str, object] | None = None,
+        typed: str = "",
     ) -> None:
         super().__init__(message)
+        self.typed = typed
         self.reason = reason
         self.field = field
         self.advice = advice
@@ -28,7 +33,8 @@ class CommandFailedError(click.ClickException):
 
     def told(self) -> str:
         """For people."""
-        field = f"{self.field}: " if self.field and self.field not in self.message else ""
+        name = self.typed or self.field
+        field = f"{name}: " if name and name not in self.message else ""
         reason = f" ({self.reason})" if self.reason not in ("", "FAILED") else ""
         advice = f"\n{self.advice}" if self.advice else ""
         return f"{field}{self.message}{reason}{advice}"

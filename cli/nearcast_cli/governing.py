@@ -16,6 +16,7 @@ from nearcast_store.markets.postgres import PostgresMarketStore
 from nearcast_store.postgres import open_pool
 
 T = TypeVar("T")
+_TYPED = {"expected_revision": "--expect", "request_id": "--request-id", "note": "--note", "market": "MARKET"}
 STATEMENT_S = 15.0
 _ADVICE = {
     "POLICY_CHANGED": "See what is in force with:  {nearcast} policy diff FILE",
@@ -66,9 +67,11 @@ def failed_command(error: RequestError) -> CommandFailedError:
     first = error.violations[0] if error.violations else None
     # Keys of a policy are not what was typed: each is told by its name.
     told = [f"{each.field}: {each.message}" for each in error.violations if each.field.startswith("policy.")]
+    field = first.field if first else error.metadata.get("field", "")
     return CommandFailedError(
         "\n".join(told) or (first.message if first else error.message),
         reason=first.reason if first else error.reason,
-        field=first.field if first else error.metadata.get("field", ""),
+        field=field,
+        typed=_TYPED.get(field, ""),
         advice=_ADVICE.get(error.reason, "").format(nearcast=command_name()),
     )

@@ -5,7 +5,10 @@ from pathlib import Path
 
 
 def read_policy_file(file: Path) -> str:
-    """The text of `file`, or of standard input for "-". Raises SettingsError where it is none or too long."""
+    """The text of `file`, or of standard input for "-".
+
+    Raises SettingsError where it is none, empty or too long.
+    """
     from nearcast_config.policytext import MOST_TEXT_CHARS
     from nearcast_config.problems import SettingProblem, SettingsError
 
@@ -16,5 +19,10 @@ def read_policy_file(file: Path) -> str:
         raise SettingsError([SettingProblem("", "cannot be read: it is not UTF-8", str(file))]) from error
     if len(text) > MOST_TEXT_CHARS:
         message = f"must have at most {MOST_TEXT_CHARS} characters, got {len(text)}"
+        raise SettingsError([SettingProblem("", message, str(file))])
+    if not text.strip():
+        message = (
+            "is empty, which is a slip more often than the wish for all defaults; for those write [policy]"
+        )
         raise SettingsError([SettingProblem("", message, str(file))])
     return text

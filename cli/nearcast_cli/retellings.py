@@ -13,6 +13,7 @@ from nearcast_server.decidedfactors import Multiplied
 from nearcast_server.retelling import DecisionTold, ItemTold
 
 _MOST_PLACES_SHOWN = 3
+_LEAST_CHANCE = 1e-9
 _RULES = {"pins": "pins", "diversity": "diversity", "newcomers": "places for new items"}
 _CAUSES: dict[Cause, str] = {
     "LATER": "it came to be after the decision",
@@ -37,7 +38,7 @@ def tell_decision(told: DecisionTold) -> None:
     click.echo(f"{said.request_id} of {moment}, logged because of {said.reason}")
     click.echo(
         f"Feed {outcome.feed} (propensity {outcome.propensity:.6g}), {len(outcome.postings)} of"
-        f" {said.eligible} candidates within {distance(said.radius_used_m)}"
+        f" {said.eligible} candidates, looked for within {distance(said.radius_used_m)}"
         + (f", {said.capped} more paused under caps" if said.capped else "")
     )
     click.echo(
@@ -107,7 +108,7 @@ def _kind_row(kind: KindTold) -> tuple[str, ...]:
     return (
         kind.kind,
         f"{kind.weight:g}",
-        "" if begun is None else f"{begun.exposure:.2f}",
+        "" if begun is None else _exposure(begun),
         "" if begun is None else f"{begun.success:.2f}",
         "" if begun is None else f"{begun.beginning.mean:.4g} of {begun.beginning.strength:.4g}",
         "" if begun is None else _origin(begun),
@@ -115,6 +116,10 @@ def _kind_row(kind: KindTold) -> tuple[str, ...]:
         f"{kind.b:.2f}",
         f"{kind.draw:.4f}",
     )
+
+
+def _exposure(begun: Begun) -> str:
+    return f"<= {begun.success:.2f}" if begun.exposure is None else f"{begun.exposure:.2f}"
 
 
 def _origin(begun: Begun) -> str:
@@ -136,6 +141,11 @@ def _moved(move: Move) -> str:
 
 
 def _chances(chances: Sequence[float], rank: int) -> str:
-    first = ", ".join(f"{chance:.3g}" for chance in chances[:_MOST_PLACES_SHOWN])
-    here = f"; at its own {chances[rank - 1]:.3g}" if rank > _MOST_PLACES_SHOWN else ""
-    return f"Chance at the first places: {first}{here}; anywhere in the answer {sum(chances):.3g}"
+    first = ", ".join(map(_chance, chances[:_MOST_PLACES_SHOWN]))
+    here = f"; at its own {_chance(chances[rank - 1])}" if rank > _MOST_PLACES_SHOWN else ""
+    return f"Chance at the first places: {first}{here}; anywhere in the answer {_chance(sum(chances))}"
+
+
+def _chance(chance: float) -> str:
+    """Below, it is an error of the integral."""
+    return f"{chance:.3g}" if chance >= _LEAST_CHANCE or not chance else f"<{_LEAST_CHANCE:g}"

@@ -15,11 +15,14 @@ _ROUNDING = 1e-5
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """The prior, of which fit, and the evidence that made the posterior of it."""
+    """The prior, of which fit, and the evidence that made the posterior of it.
+
+    `exposure` is None where it was no more than `success`: what goes beyond the exposures only raises A.
+    """
 
     beginning: Beginning
     fit: int
-    exposure: float
+    exposure: float | None
     success: float
 
 
@@ -73,7 +76,8 @@ def _begun(record: DecisionRecord, pool: Pool, line: int, row: int) -> Begun | N
     if a < first_a * (1 - _ROUNDING) or b < first_b * (1 - _ROUNDING):
         return None
     success, failure = _beyond(a, first_a), _beyond(b, first_b)
-    return Begun(prior, record.beginnings.fit, success + failure, success)
+    exposure = success + failure if failure or not success else None
+    return Begun(prior, record.beginnings.fit, exposure, success)
 
 
 def _beyond(shape: float, first: float) -> float:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from hashlib import sha256
 
 import msgspec
@@ -51,10 +52,15 @@ class Checked:
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """The revision in force after a change, and what is probably not meant by it."""
+    """The revision that says what was asked for, and what is probably not meant by it.
+
+    Unless `is_changed` it was there already: it is in force, or the call had made it, and another is by now.
+    """
 
     revision: int
     warnings: Sequence[SettingProblem]
+    is_changed: bool = True
+    in_force: int = 0
 
 
 class Governor:
@@ -129,16 +135,28 @@ class Governor:
         """Stop drawing in a market, or everywhere when it is ""; or let it go on."""
         check_wish(wish)
         word = "freeze" if frozen else "unfreeze"
-        if market and frozen and market not in (await self._markets.atlas(tenant_id)).numbers:
-            raise InvalidRequestError.of(
-                "market", "MARKET_UNKNOWN", f"must be the id of an enabled market, got {printable(market)}"
-            )
+        if market:
+            await self._check_market(tenant_id, market, frozen=frozen)
         wish = replace(wish, note=wish.note or f"{word} {market or 'everything'}")
 
         def change(policy: Policy) -> Policy:
             return _frozen(policy, market, frozen=frozen)
 
         return await self._amend(tenant_id, change, wish, f"{word} {market}".encode())
+
+    async def _check_market(self, tenant_id: int, market: str, *, frozen: bool) -> None:
+        """What was frozen can be lifted also where there is no such market any more."""
+        known = sorted((await self._markets.atlas(tenant_id)).numbers)
+        if market in known:
+            return
+        policy = (await self._policies.current(tenant_id)).policy
+        if not frozen and market in policy.markets:
+            return
+        raise InvalidRequestError.of(
+            "market",
+            "MARKET_UNKNOWN",
+            f"must be the id of an enabled market, got {printable(market)}{_instead(market, known, policy)}",
+        )
 
     async def _amend(
         self, tenant_id: int, change: Callable[[Policy], Policy], wish: Wish, asked: bytes
@@ -173,7 +191,10 @@ class Governor:
             raise InvalidRequestError.of(
                 "request_id", "REQUEST_ID_REUSED", "names another change already; take a new one for this"
             ) from error
-        return Made(revision.number, await self._warnings(tenant_id, revision.policy, before))
+        warnings = await self._warnings(tenant_id, revision.policy, before)
+        is_changed = not has_any or revision.number > has_any[0].number
+        in_force = revision.number if is_changed or before is None else before.number
+        return Made(revision.number, warnings, is_changed, in_force)
 
     async def _current(self, tenant_id: int) -> Revision | None:
         """None when another version of nearcast wrote it: applying another policy is the way out."""
@@ -246,6 +267,15 @@ def _frozen(policy: Policy, market: str, *, frozen: bool) -> Policy:
     others = {name: known for name, known in policy.markets.items() if name != market}
     # What says nothing is left out, so that freezing and lifting it leaves the policy as it was.
     return msgspec.structs.replace(policy, markets=others if own == Market() else {**others, market: own})
+
+
+def _instead(market: str, known: Sequence[str], policy: Policy) -> str:
+    """What may have been meant."""
+    if near := get_close_matches(market, known, 1):
+        return f"; did you mean {near[0]}?"
+    if market in policy.feeds:
+        return ", which is a feed: a freeze stops all feeds of a market; `feeds` of a scenario leave one out"
+    return "" if known else "; there is none, leave it empty to freeze everything"
 
 
 def _unknown_markets(policy: Policy, known: Mapping[str, int]) -> Iterator[SettingProblem]:

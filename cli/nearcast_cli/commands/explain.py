@@ -6,12 +6,28 @@ from uuid import UUID
 
 import click
 
+from nearcast_cli.failure import CommandFailedError
 from nearcast_cli.finding import Database, database_options, json_option
-from nearcast_cli.requestids import to_request_id
+from nearcast_cli.requestids import check_item_ids, to_request_id
 from nearcast_cli.tenant import tenant_option
 
 if TYPE_CHECKING:
     from nearcast_server.retelling import DecisionTold
+
+
+class NotLoggedError(CommandFailedError):
+    """As `replay` ends where there is no record."""
+
+    exit_code = 3
+
+    def __init__(self, message: str, cause: str) -> None:
+        super().__init__(
+            f"{message} ({cause})",
+            reason="DECISION_NOT_LOGGED",
+            field="request_id",
+            typed="REQUEST_ID",
+            details={"cause": cause},
+        )
 
 
 @click.command("explain")
@@ -26,13 +42,16 @@ def command(
     """What was known of items in a logged decision, which rules touched them, and how probable it all was.
 
     REQUEST_ID is what the answer said. Without --item the items that were shown are told of. Chances are
-    exact where a slate is the best by independent draws, otherwise shares of 2,000 draws.
+    exact where a slate is the best by independent draws, otherwise shares of 2,000 draws. Exit status: 3 not
+    logged, with the cause; 2 for an id that is none; 1 for any other failure.
     """
     from nearcast_cli.printing import print_message
     from nearcast_cli.retellings import tell_decision
     from nearcast_server.rpc.retold import to_decision
 
-    told = asyncio.run(_tell(database, tenant, to_request_id(request_id), item_ids))
+    name = to_request_id(request_id)
+    check_item_ids(item_ids)
+    told = asyncio.run(_tell(database, tenant, name, item_ids))
     if as_json:
         print_message(to_decision(told))
     else:
@@ -46,9 +65,8 @@ async def _tell(
     import time
 
     from nearcast_cli.finding import require_dsn
-    from nearcast_cli.governing import failed_command
     from nearcast_cli.ledgers import open_ledger
-    from nearcast_server.errors import RequestError
+    from nearcast_server.errors import NotFoundError
     from nearcast_server.retelling import Teller
     from nearcast_store.catalog.postgres import PostgresCatalogStore
     from nearcast_store.decisions.postgres import PostgresDecisionStore
@@ -65,5 +83,5 @@ async def _tell(
         )
         try:
             return await teller.tell(await ledger.records.tenant_id(tenant), request_id, item_ids)
-        except RequestError as error:
-            raise failed_command(error) from error
+        except NotFoundError as error:
+            raise NotLoggedError(error.message, str(error.metadata["cause"])) from error

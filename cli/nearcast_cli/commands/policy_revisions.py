@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from nearcast_server.governing import Made, Wish
 
 _LISTED = 20
+_FROZEN = "every request gets the default feed by posterior mean, and nothing is explored."
+_GOING = "Not frozen, but for markets that are frozen by themselves."
 
 
 def change_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -48,16 +50,36 @@ def said(problems: "tuple[SettingProblem, ...] | list[SettingProblem]") -> list[
     ]
 
 
-def tell(made: "Made", tenant: str, as_json: bool) -> None:
-    """The revision in force, and what is probably not meant by it."""
+def tell(made: "Made", tenant: str, as_json: bool, asked: str = "") -> None:
+    """What has become of a change, and what is probably not meant by it: not the key that was asked for."""
     from nearcast_cli.printing import print_json
 
     if as_json:
-        print_json({"tenant": tenant, "revision": made.revision, "warnings": said(list(made.warnings))})
+        print_json(
+            {
+                "tenant": tenant,
+                "revision": made.revision,
+                "changed": made.is_changed,
+                "revisionInForce": made.in_force,
+                "warnings": said(list(made.warnings)),
+            }
+        )
         return
     for warning in made.warnings:
-        click.echo(f"Warning: {warning}", err=True)
-    click.echo(f"Revision {made.revision} of {tenant} is in force.")
+        if warning.key != asked:
+            click.echo(f"Warning: {warning}", err=True)
+    click.echo(_outcome(made, tenant))
+
+
+def _outcome(made: "Made", tenant: str) -> str:
+    if made.is_changed:
+        return f"Revision {made.revision} of {tenant} is in force."
+    if made.revision == made.in_force:
+        return f"Nothing was changed: revision {made.revision} of {tenant} is in force, and says so already."
+    return (
+        f"Nothing was changed: this call made revision {made.revision} of {tenant} before, and revision"
+        f" {made.in_force} is in force by now."
+    )
 
 
 @click.command("revisions")
@@ -77,6 +99,8 @@ def revisions(limit: int, below: int, tenant: str, database: Database, as_json: 
     notes, more = asyncio.run(
         govern(database.find(), tenant, lambda governor, number: governor.page(number, below, limit), first)
     )
+    # A contender is never in force; what is before another one is so no longer.
+    in_force = 0 if below else next((note.number for note in notes if not note.contender), 0)
     if as_json:
         listed = [
             {
@@ -86,6 +110,7 @@ def revisions(limit: int, below: int, tenant: str, database: Database, as_json: 
                 "createdAt": note.created_at,
                 "etag": note.checksum.hex()[:16],
                 "contender": note.contender,
+                "inForce": note.number == in_force,
             }
             for note in notes
         ]
@@ -98,11 +123,14 @@ def revisions(limit: int, below: int, tenant: str, database: Database, as_json: 
             note.author,
             note.note,
             note.checksum.hex()[:8],
-            "yes" if note.contender else "",
+            "in force" if note.number == in_force else "contender" if note.contender else "",
         )
         for note in notes
     ]
-    print_table((">revision", "made (UTC)", "author", "note", "same as", "contender"), rows)
+    if not rows:
+        click.echo(f"There is no revision of {tenant} before {below}.")
+        return
+    print_table((">revision", "made (UTC)", "author", "note", "etag", ""), rows)
     if more:
         click.echo(f"Older ones: --below {more}")
 
@@ -177,4 +205,9 @@ def _set(market: str, wish: "Wish", tenant: str, database: Database, *, frozen: 
             database.first_policy(),
         )
     )
-    tell(made, tenant, as_json)
+    key = f"policy.markets.{market}" if market else "policy.master"
+    tell(made, tenant, as_json, f"{key}.frozen")
+    if not as_json and frozen:
+        click.echo(f"Frozen {f'in {market}' if market else 'everywhere'}: {_FROZEN}")
+    elif not as_json:
+        click.echo(f"Not frozen by itself: {market}." if market else _GOING)

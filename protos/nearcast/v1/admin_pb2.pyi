@@ -88,12 +88,14 @@ class ApplyPolicyRequest(_message.Message):
     def __init__(self, policy_toml: _Optional[str] = ..., note: _Optional[str] = ..., expected_revision: _Optional[int] = ..., request_id: _Optional[str] = ...) -> None: ...
 
 class ApplyPolicyResponse(_message.Message):
-    __slots__ = ("revision", "warnings")
+    __slots__ = ("revision", "warnings", "unchanged")
     REVISION_FIELD_NUMBER: _ClassVar[int]
     WARNINGS_FIELD_NUMBER: _ClassVar[int]
+    UNCHANGED_FIELD_NUMBER: _ClassVar[int]
     revision: int
     warnings: _containers.RepeatedCompositeFieldContainer[PolicyNote]
-    def __init__(self, revision: _Optional[int] = ..., warnings: _Optional[_Iterable[_Union[PolicyNote, _Mapping]]] = ...) -> None: ...
+    unchanged: bool
+    def __init__(self, revision: _Optional[int] = ..., warnings: _Optional[_Iterable[_Union[PolicyNote, _Mapping]]] = ..., unchanged: _Optional[bool] = ...) -> None: ...
 
 class RollbackPolicyRequest(_message.Message):
     __slots__ = ("revision", "note", "expected_revision", "request_id")
@@ -108,12 +110,14 @@ class RollbackPolicyRequest(_message.Message):
     def __init__(self, revision: _Optional[int] = ..., note: _Optional[str] = ..., expected_revision: _Optional[int] = ..., request_id: _Optional[str] = ...) -> None: ...
 
 class RollbackPolicyResponse(_message.Message):
-    __slots__ = ("revision", "warnings")
+    __slots__ = ("revision", "warnings", "unchanged")
     REVISION_FIELD_NUMBER: _ClassVar[int]
     WARNINGS_FIELD_NUMBER: _ClassVar[int]
+    UNCHANGED_FIELD_NUMBER: _ClassVar[int]
     revision: int
     warnings: _containers.RepeatedCompositeFieldContainer[PolicyNote]
-    def __init__(self, revision: _Optional[int] = ..., warnings: _Optional[_Iterable[_Union[PolicyNote, _Mapping]]] = ...) -> None: ...
+    unchanged: bool
+    def __init__(self, revision: _Optional[int] = ..., warnings: _Optional[_Iterable[_Union[PolicyNote, _Mapping]]] = ..., unchanged: _Optional[bool] = ...) -> None: ...
 
 class GetPolicyRequest(_message.Message):
     __slots__ = ("revision",)
@@ -158,10 +162,12 @@ class FreezeRequest(_message.Message):
     def __init__(self, market: _Optional[str] = ..., note: _Optional[str] = ..., expected_revision: _Optional[int] = ..., request_id: _Optional[str] = ...) -> None: ...
 
 class FreezeResponse(_message.Message):
-    __slots__ = ("revision",)
+    __slots__ = ("revision", "unchanged")
     REVISION_FIELD_NUMBER: _ClassVar[int]
+    UNCHANGED_FIELD_NUMBER: _ClassVar[int]
     revision: int
-    def __init__(self, revision: _Optional[int] = ...) -> None: ...
+    unchanged: bool
+    def __init__(self, revision: _Optional[int] = ..., unchanged: _Optional[bool] = ...) -> None: ...
 
 class UnfreezeRequest(_message.Message):
     __slots__ = ("market", "note", "expected_revision", "request_id")
@@ -176,10 +182,12 @@ class UnfreezeRequest(_message.Message):
     def __init__(self, market: _Optional[str] = ..., note: _Optional[str] = ..., expected_revision: _Optional[int] = ..., request_id: _Optional[str] = ...) -> None: ...
 
 class UnfreezeResponse(_message.Message):
-    __slots__ = ("revision",)
+    __slots__ = ("revision", "unchanged")
     REVISION_FIELD_NUMBER: _ClassVar[int]
+    UNCHANGED_FIELD_NUMBER: _ClassVar[int]
     revision: int
-    def __init__(self, revision: _Optional[int] = ...) -> None: ...
+    unchanged: bool
+    def __init__(self, revision: _Optional[int] = ..., unchanged: _Optional[bool] = ...) -> None: ...
 
 class StartExperimentRequest(_message.Message):
     __slots__ = ("name", "mode", "policy_toml", "revision", "share", "note")

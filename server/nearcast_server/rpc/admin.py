@@ -60,7 +60,9 @@ class AdminService:
         made = await self._governor.apply(
             caller.tenant_id, _text(request.policy_toml), _wish(caller, request)
         )
-        return admin_pb2.ApplyPolicyResponse(revision=made.revision, warnings=to_notes(made.warnings))
+        return admin_pb2.ApplyPolicyResponse(
+            revision=made.revision, warnings=to_notes(made.warnings), unchanged=not made.is_changed
+        )
 
     async def RollbackPolicy(
         self, caller: Caller, request: admin_pb2.RollbackPolicyRequest
@@ -69,7 +71,9 @@ class AdminService:
         if request.revision == 0:
             raise InvalidRequestError.of("revision", "REQUIRED_FIELD", "must be the number of a revision")
         made = await self._governor.rollback(caller.tenant_id, request.revision, _wish(caller, request))
-        return admin_pb2.RollbackPolicyResponse(revision=made.revision, warnings=to_notes(made.warnings))
+        return admin_pb2.RollbackPolicyResponse(
+            revision=made.revision, warnings=to_notes(made.warnings), unchanged=not made.is_changed
+        )
 
     async def GetPolicy(
         self, caller: Caller, request: admin_pb2.GetPolicyRequest
@@ -96,7 +100,7 @@ class AdminService:
         made = await self._governor.freeze(
             caller.tenant_id, request.market, _wish(caller, request), frozen=True
         )
-        return admin_pb2.FreezeResponse(revision=made.revision)
+        return admin_pb2.FreezeResponse(revision=made.revision, unchanged=not made.is_changed)
 
     async def Unfreeze(
         self, caller: Caller, request: admin_pb2.UnfreezeRequest
@@ -105,7 +109,7 @@ class AdminService:
         made = await self._governor.freeze(
             caller.tenant_id, request.market, _wish(caller, request), frozen=False
         )
-        return admin_pb2.UnfreezeResponse(revision=made.revision)
+        return admin_pb2.UnfreezeResponse(revision=made.revision, unchanged=not made.is_changed)
 
     async def ExplainDecision(
         self, caller: Caller, request: admin_pb2.ExplainDecisionRequest

@@ -73,7 +73,9 @@ def _kind(told: KindTold) -> admin_pb2.DecidedKind:
     )
     if told.begun is not None:
         begun = told.begun
-        message.exposure, message.success = begun.exposure, begun.success
+        message.success = begun.success
+        if begun.exposure is not None:
+            message.exposure = begun.exposure
         message.prior_mean, message.prior_strength = begun.beginning.mean, begun.beginning.strength
         message.prior_origin.CopyFrom(to_beginning(begun.beginning, begun.fit))
     return message
