@@ -65,7 +65,7 @@ def every_reason(wanted: Filter, now: float) -> Callable[[ServedItem], tuple[Rea
 def _parts(wanted: Filter) -> Iterator[Filter]:
     """One question each, those about tags as one."""
     yield Filter(tags_any=wanted.tags_any, tags_all=wanted.tags_all, tags_none=wanted.tags_none)
-    yield Filter(categories=wanted.categories)
+    yield Filter(categories=wanted.categories, categories_none=wanted.categories_none)
     yield Filter(exclude_item_ids=wanted.exclude_item_ids)
     yield Filter(market=wanted.market)
     yield Filter(region=wanted.region)

@@ -73,6 +73,8 @@ def _tell_item(item: ItemTold) -> None:
         )
     if item.multiplied is not None:
         _tell_factors(item.multiplied)
+    if "PLACES" in item.causes and not item.moves:
+        click.echo("Several rules keep it out: without one of them it would not be in the answer either.")
     for move in item.moves:
         click.echo(_moved(move))
     if item.chances:

@@ -1,6 +1,7 @@
 """Whatever was decided comes back from its bytes as it was, within the bound; other bytes are refused."""
 
 import zlib
+from base64 import b64decode
 from dataclasses import replace
 
 import msgspec
@@ -10,7 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nearcast_bandit.arranging import Candidate, Diversity, Layout, SlotKind
-from nearcast_bandit.record import OrderName, Pool
+from nearcast_bandit.evaluation.chances import is_plain
+from nearcast_bandit.fitting import FitKind
+from nearcast_bandit.hierarchy import Level, LevelPrior
+from nearcast_bandit.posterior import Prior
+from nearcast_bandit.record import Beginning, Beginnings, DecisionRecord, OrderName, Pool
 from nearcast_bandit.redeciding import differences, redecide
 from nearcast_bandit.reserving import Budget
 from nearcast_store.decisions.codec import MOST_BYTES, UnreadableRecordError, pack, unpack
@@ -84,6 +89,95 @@ def test_a_record_from_before_there_were_factors_is_read() -> None:
     assert again.pool is not None
     assert again.pool.factors is None
     assert redecide(again) == redecide(record)
+
+
+# As they were written before records told of priors: plain, and with places.
+OF_FORMAT_1 = (
+    (
+        "eAGFUmloE0EY3XpVQavVFBUPihaqRSX1qvVgk1atFBEjeIDHdpudJEM3u+vOrNGKFa2CFfFID9tQacQcTUlarYg/FC0haHGx"
+        "Wq1H+kPqBSoeVVDRKjq72/rXxzDzzZvvm/fm261POdUig90KQJiBXDLLnJufbyaYr095WrRsaKtRBLkRDARW0PJTWjhghxzg"
+        "GBar1t78ZxRBsFSBPBfNXWDOlBUeoEy2NCQDFolCGOyVeBYKbZLIQ/s+RgZ7IIKiMDw6SABJtLvGNCM7EZChGOaAg1V4HHKz"
+        "chnAVExmOaggRkFE0a1aLh/T9KgIlhXBzmLAxZsBD52wlAejLjhZyR+ys5IEOCqMgNMNBOw/HkIuVgbI6w1wMutR6ZeLdHjD"
+        "AtB4rNLJBg2+gCJAsruvK1AxzbkoA0YvV+ma8udFrab90SHaSO4zksPkIsVN3IQcslgOhHh08B2MAwDO3+wCPMeICo7HXCLP"
+        "kWDwVqOaoqL/aJbH/qqgKHNA1v0Gy6DAIe+w4WEPgE4XRl6V7jfKVIvJCCKaRUkACP07i0iiyDMIlgNTABEL9/4Y+B3koRvi"
+        "EaFShXMC3NHigDL5DxAv4pTTRwOaW122RZJFCQgI4n0q/eL+6xJrVZ7+LUlH4s2SiDAUnKgmY/rstBCyExLVqPS35Oq2KZe2"
+        "qfTX6ivnW23fiZt5eYd2Lb9Gml6QzmT1U76EOTWNFOUMPfz/a8Jsffy00FtcUO2u27u2YeTnotvZV2psRaOfFA5UKuc/VX3P"
+        "yd/h8TddZOuDFh0Js2fqjKldgu9zfeyIp6f27cqr1zasasyunLnmZmLAHZx16EEK7uztTZJh1UHamyi5k/3e+u7Pdqrg5Im6"
+        "+KRb1e3rR70s7JtkH9t+qnv/icoPh6+nbzlb+xNP3PRlXJptY3fyx/ZXc6IHOxX/BNvmG5kVTXBgQvf1uZtHZJsmm9J/ZeZm"
+        "TPxoGKK1hU6ULH3aNOXAmwVtrvEHAl3rFVvxmZ0PY41H2j0HW/sfzq842xN9llpn3d2+49FdODfLN33ymxm+8KK+2nHBaT2N"
+        "Za+PfVz9znFucUVkiaV42YqtCwvXLbRsMBSMuUPDXxIHlmM="
+    ),
+    (
+        "eAGVU21sFEUY3qMIkgjycQSIQBolVIiQK6ClfmTvKFrTEOKZACag273bubtJ93aWmVmWllCChYQaIuX6QbnU9IC7vV5z10oN"
+        "8QdEmstFiRuxhfJx/UEqHwkSRTBRotXg7G7bv+qTycz7vvu+8z4z82yn61gvBrs1QKgApeIKT3llpYdhjT1VWNbGSdcKMZRn"
+        "KFBExcp39UogCCUgCSI1faOVtziGVECDspQtX+spxZoMSKkYMDAQCVLSYK8qi1DpV5EMg/UCBnsggUgpyU4EgIqCkVk9JMga"
+        "YIjSEgiJmkyNqIjrAOVyWJSgRgSNsI5R0/vFEasfl6FYU4IiBVK+B8gwDAMymHEmLKoJIyiqKpC4NAHhKFBo4hODREQMSCyW"
+        "lLCom/yd9TZiaQVYcWryxZMW4klNgcwbsjtwOYs5wkCwy02+reGH6j73vuxk2Ekec5LTbCMtytgYIYwagJLPTpxDCAEgJXoi"
+        "QJYEpNF8LoJkiRkTuzrVHJedCosyTTSnEJYAtvmm6qAikdi0krQOYDhCSczkHzllptftGBmLoqoAQqa+ZVSEZIHABuBOEkbh"
+        "+6cO/k7JMArpdCOgSWFAB3tDEDMdEBlRV8vhpMXWbturYqQChUBab/K3h+7V+por7LdkN5LvURGhUAmTtoVLX1ptkCALkjaT"
+        "/724uX/x2Q9M/rfWc6f6/E8Ym1cqDn70+nmTHz6+cmj56YvxgmfmHKto8uD/vhY8vus3q2I1m1qjHXvfOfnM4+pvys61+auf"
+        "vVE13qSd+qX5yerKXXqi+3OxM+W1UfDoS5YtuazEH3fmDukj7T+++eX5rW91lTUtf/tiYTyaevHgFRe9NDpaZMNng11vofbb"
+        "sp98D57u5DZ9erQjv+Dr1oEtM+5UjS0IPjdwbHjf0aafP74wb/uJ9j/p/Pd/nT3H/95w8Y+dd1/OHrikJeb6t31V2tgNx+cO"
+        "X1i1bXqZe5F73l+l5QvnP3QI8dbCF2pfu9m9eP/9tf2R5/cnL2/R/DXHP7ya6zo0oB/oe3R1TeOJkeytmR2+3QO7rn0HV62I"
+        "L110f1k8vX6sfXbqhZGuuntHHm5+EPpsQ2PmVW/Nxjd2rKt6d513q9PBmQcLHtc0jo3/Dqui5H+VDB6ekFBGgnsAthTS1Bdl"
+        "ghBUgAWkKwC7zk751j8aRrieM3SmY6SXJFWokBYjAEJMNC0pS3ik5R/F57t7"
+    ),
+)
+
+
+@pytest.mark.parametrize("told", OF_FORMAT_1)
+def test_a_record_of_the_format_before_is_made_again_equal(told: str) -> None:
+    record = unpack(b64decode(told))
+    assert record.beginnings is None
+    assert len(record.outcome.postings) == 4
+    assert redecide(record) == record.outcome
+
+
+def begun(size: int, places: int = 3) -> DecisionRecord:
+    """A record of which everything is told."""
+    record = make_record(size)
+    assert record.pool is not None
+    lines = tuple(
+        (Beginning(0.1, 20.0 + place, Level.CATEGORY, 5, 100.0, 7.0, 0.5), Beginning.of(OF_MARKET))
+        for place in range(places)
+    )
+    numbers = record.pool.postings % places
+    pool = replace(record.pool, lines=numbers, faded=numbers == 1)
+    return replace(record, pool=pool, beginnings=Beginnings(7, lines))
+
+
+OF_MARKET = LevelPrior(Prior(0.02, 50.0), Level.MARKET, FitKind.FITTED, 12, 3_000.0, 61.0, 0.25)
+
+
+def test_what_was_believed_beforehand_comes_back() -> None:
+    record = begun(40)
+    again = unpack(pack(record))
+    assert again.beginnings == record.beginnings
+    assert again.pool is not None
+    assert again.pool.lines is not None
+    assert again.pool.faded is not None
+    assert (again.pool.lines == again.pool.postings % 3).all()
+    assert (again.pool.faded == (again.pool.postings % 3 == 1)).all()
+    assert redecide(again) == record.outcome
+    assert is_plain(again)
+
+
+def test_what_nothing_was_decided_by_is_given_up_first() -> None:
+    record = begun(300, places=40)
+    raw = pack(record)
+    plain = unpack(pack(record, len(raw) - 1))
+    assert (plain.beginnings, plain.circumstances.gap) == (None, "")
+    assert redecide(plain) == record.outcome
+
+
+@pytest.mark.parametrize("wrong", ["line", "kind"])
+def test_a_record_whose_priors_do_not_fit_its_candidates_is_refused(wrong: str) -> None:
+    record = begun(40)
+    assert record.beginnings is not None
+    lines = record.beginnings.lines
+    fewer = lines[:1] if wrong == "line" else tuple(line[:1] for line in lines)
+    with pytest.raises(UnreadableRecordError, match="prior"):
+        unpack(pack(replace(record, beginnings=Beginnings(7, fewer))))
 
 
 @pytest.mark.parametrize("size", [10_000, 30_000])

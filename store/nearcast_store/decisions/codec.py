@@ -94,6 +94,7 @@ def unpack(raw: bytes) -> DecisionRecord:
                 f"a record of format {packed.version}; this nearcast reads formats {_READ[0]} to {FORMAT}"
             )
         pool = None if packed.columns is None else _pool(packed.columns)
+        _check_beginnings(pool, packed.beginnings)
     except (zlib.error, msgspec.DecodeError, msgspec.ValidationError) as error:
         raise UnreadableRecordError(f"no record of a decision: {error}") from error
     except UnreadableRecordError:
@@ -110,6 +111,17 @@ def unpack(raw: bytes) -> DecisionRecord:
         packed.layout,
         packed.beginnings,
     )
+
+
+def _check_beginnings(pool: Pool | None, beginnings: Beginnings | None) -> None:
+    """Raise ValueError where a candidate begins with what the record does not say."""
+    if pool is None or beginnings is None:
+        return
+    lines = np.zeros(1, np.int64) if pool.lines is None else pool.lines
+    if any(len(line) != len(pool.kinds) for line in beginnings.lines):
+        raise ValueError("a line of priors has not one for each kind")
+    if lines.size and not 0 <= lines.min() <= lines.max() < len(beginnings.lines):
+        raise ValueError("a candidate began with a prior that is not there")
 
 
 def _needed(record: DecisionRecord, pool: Pool) -> DecisionRecord:

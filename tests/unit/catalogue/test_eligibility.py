@@ -1,7 +1,7 @@
 import msgspec
 import pytest
 
-from nearcast_catalogue.eligibility import Filter, eligible, reasons, within_reach
+from nearcast_catalogue.eligibility import Filter, eligible, every_reason, reasons, within_reach
 from nearcast_catalogue.hours import OpeningInterval, WeeklyHours
 from nearcast_catalogue.item import Item, Place, ServedItem, Tag
 from nearcast_catalogue.posting import ItemId, Posting
@@ -44,6 +44,9 @@ CASES = [
     ({}, Filter(categories=some("cafe", "bar")), None),
     ({}, Filter(categories=some("bar")), "category"),
     ({"category": ""}, Filter(categories=some("bar")), "category"),
+    ({}, Filter(categories_none=some("cafe")), "category"),
+    ({}, Filter(categories_none=some("bar")), None),
+    ({}, Filter(also=Filter(categories_none=some("cafe"))), "category"),
     ({}, Filter(exclude_item_ids=some("cafe-1")), "excluded"),
     ({}, Filter(exclude_item_ids=some("cafe-2")), None),
     ({"expires_at": NOW, "hours": CLOSED}, Filter(exclude_item_ids=some("cafe-1")), "expired"),
@@ -55,6 +58,7 @@ def test_reason_for_leaving_an_item_out(changes, wanted, reason):
     item = served(**changes)
     assert reasons(wanted, NOW)(item) == reason
     assert eligible(wanted, NOW)(item) is (reason is None)
+    assert every_reason(wanted, NOW)(item)[:1] == (() if reason is None else (reason,))
 
 
 def test_one_test_serves_items_of_many_zones():
