@@ -21,8 +21,6 @@ def read_policy_file(file: Path) -> str:
         message = f"must have at most {MOST_TEXT_CHARS} characters, got {len(text)}"
         raise SettingsError([SettingProblem("", message, str(file))])
     if not text.strip():
-        message = (
-            "is empty, which is a slip more often than the wish for all defaults; for those write [policy]"
-        )
+        message = "is empty: for a policy of all defaults write [policy]"
         raise SettingsError([SettingProblem("", message, str(file))])
     return text

@@ -144,12 +144,24 @@ def test_a_policy_is_checked_compared_applied_and_taken_back(database: str, tmp_
         {"key": "policy.radius.default_m", "before": "5000.0", "after": "900.0"},
     ]
     asked = ("policy", "apply", file, "--note", "narrower", "--expect", "1", "--request-id", "r-1", *where)
-    assert [answer(*asked)["revision"] for _ in range(2)] == [2, 2]
+    assert [(made["revision"], made["changed"]) for made in (answer(*asked), answer(*asked))] == [
+        (2, True),
+        (2, False),
+    ]
+    told = nearcast("policy", "rollback", "2", *where).stdout
+    assert told == "Nothing was changed: revision 2 of shop is in force, and says so already.\n"
     stale = nearcast("policy", "rollback", "1", "--expect", "1", *where, "--json")
     assert stale.returncode == 1
     refused = json.loads(stale.stderr)
     assert (refused["reason"], refused["field"]) == ("POLICY_CHANGED", "expected_revision")
+    assert nearcast("policy", "rollback", "1", "--expect", "1", *where).stderr.startswith(
+        "nearcast: --expect: revision 2 is in force, not 1"
+    )
     assert answer("policy", "rollback", "1", *where)["revision"] == 3
+    again = nearcast(*asked).stdout
+    assert again.startswith(
+        "Nothing was changed: this call made revision 2 of shop before, and revision 3 is"
+    )
     listed = answer("policy", "revisions", *where)["revisions"]
     assert [(each["revision"], each["note"]) for each in listed] == [
         (3, "rollback to revision 1"),
@@ -157,6 +169,10 @@ def test_a_policy_is_checked_compared_applied_and_taken_back(database: str, tmp_
         (1, ""),
     ]
     assert listed[0]["etag"] == listed[2]["etag"]
+    assert [each["inForce"] for each in listed] == [True, False, False]
+    table = nearcast("policy", "revisions", *where).stdout.splitlines()
+    assert [line.rstrip().endswith("in force") for line in table] == [False, True, False, False]
+    assert "no revision of shop before 1" in nearcast("policy", "revisions", "--below", "1", *where).stdout
     assert answer("policy", "show", "--revision", "2", *where)["policy"]["radius"]["default_m"] == 900
 
 
@@ -177,7 +193,12 @@ def test_freezing_is_a_revision_that_can_be_lifted(database: str) -> None:
     assert answer("policy", "freeze", *where)["revision"] == 2
     assert answer("policy", "show", *where)["policy"]["master"]["frozen"] is True
     assert answer("policy", "unfreeze", *where)["revision"] == 3
+    frozen = nearcast("policy", "freeze", *where)
+    assert (frozen.returncode, frozen.stderr) == (0, "")
+    assert "Frozen everywhere: every request gets the default feed" in frozen.stdout
+    assert "Not frozen, but for markets" in nearcast("policy", "unfreeze", *where).stdout
     unknown = nearcast("policy", "freeze", "olso", *where, "--json")
     refused = json.loads(unknown.stderr)
     assert (refused["reason"], refused["field"]) == ("MARKET_UNKNOWN", "market")
-    assert answer("policy", "show", *where)["revision"] == 3
+    assert nearcast("policy", "unfreeze", "olso", *where).returncode == 1
+    assert answer("policy", "show", *where)["revision"] == 5

@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 
 from nearcast.v1 import admin_pb2, recommend_pb2
 from nearcast_cli.commands.explain import command
+from nearcast_cli.main import run
 from nearcast_config.policy import Decisions, Exploration, Policy, Scenario
 from nearcast_ledger.requestid import uuid7
 from nearcast_replica.answering import answerer
@@ -122,12 +123,22 @@ async def test_a_logged_decision_tells_what_was_believed_and_how_probable_each_p
         for kind in told.kinds:
             assert kind.posterior_a == pytest.approx(kinds[kind.kind].posterior_a, rel=1e-6)
             assert kind.draw == pytest.approx(kinds[kind.kind].draw, rel=1e-6)
+            for name in ("exposure", "success", "prior_mean", "prior_strength"):
+                explained = getattr(kinds[kind.kind], name)
+                assert getattr(kind, name) == pytest.approx(explained, rel=1e-4, abs=1e-3)
+            assert kind.prior_origin == kinds[kind.kind].prior_origin
     every = await decision(house, answer.request_id, *(f"item-{n}" for n in range(20)))
     by_place = [sum(each.propensities[place] for each in every.items) for place in range(5)]
     assert by_place == pytest.approx([1.0] * 5, abs=1e-4)
     missing = await decision(house, answer.request_id, "far", "nobody")
     assert [each.standing for each in missing.items] == [LEFT_OUT, NOT_FOUND]
     assert not any(each.propensities for each in missing.items)
+    others = [each for each in every.items if each.rank == 0]
+    assert len(others) == 15
+    for each in others:
+        assert list(each.causes) == [recommend_pb2.ExplainedItem.CAUSE_LOWER_SCORE]
+        assert 5 < each.drawn_rank <= 20
+        assert each.score <= answer.items[-1].score
 
 
 async def test_the_nearest_is_first_with_certainty(house: House) -> None:
@@ -176,6 +187,27 @@ async def test_the_command_tells_the_same(house: House) -> None:
     told = (await asyncio.to_thread(invoke, house, answer.request_id, "--item", "far")).stdout
     assert "no candidate" in told
     assert "Made again: equal" in told
+    shown = (await asyncio.to_thread(invoke, house, answer.request_id)).stdout
+    assert "0.1 of 20  configured" in shown
+    assert f"{found.items[0].item_id} (posting {found.items[0].posting}): #1, score" in shown
+
+
+async def test_the_command_refuses_slips_and_ends_with_3_where_nothing_is_logged(
+    house: House, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answer = await house.gateway.call(house.tenant, asked(explain=True))
+    await decision(house, answer.request_id)
+    where = ("--tenant", house.tenant.slug, "--postgres-dsn", house.direct.postgres.dsn)
+    old = str(uuid7(1_700_000_000_000, 1))
+    for asked_for, status, words in (
+        (("home",), 2, "must be a request id"),
+        ((answer.request_id, "--item", "a b"), 2, "may only have characters of"),
+        ((answer.request_id, "--item", "far", "--item", "far"), 2, "far is named twice"),
+        ((old,), 3, "REQUEST_ID: there is no record of that decision"),
+        ((old, "--json"), 3, '"cause": "TOO_OLD"'),
+    ):
+        assert await asyncio.to_thread(run, ["explain", *asked_for, *where]) == status
+        assert words in capsys.readouterr().err
 
 
 def invoke(house: House, request_id: str, *more: str) -> Result:

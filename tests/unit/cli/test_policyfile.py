@@ -28,6 +28,17 @@ def test_what_is_no_text_is_told_by_every_command(
     assert f"{file}: cannot be read: it is not UTF-8" in told.out + told.err
 
 
+@pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
+def test_an_empty_file_is_a_slip_and_not_the_wish_for_all_defaults(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "policy.toml"
+    file.write_text(" \n")
+    assert run([*command, str(file)]) == 1
+    told = capsys.readouterr()
+    assert f"{file}: is empty: for a policy of all defaults write [policy]" in told.out + told.err
+
+
 def test_a_text_that_could_not_be_applied_is_refused_by_the_check(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -132,6 +132,40 @@ async def test_a_market_that_is_not_there_cannot_be_frozen_but_always_be_lifted(
     assert not (await governor.revision(TENANT, 0)).policy.markets
 
 
+@pytest.mark.parametrize(
+    ("market", "frozen", "hint"),
+    [
+        ("olso", True, "did you mean oslo?"),
+        ("olso", False, "did you mean oslo?"),
+        ("draw", True, "which is a feed"),
+    ],
+)
+async def test_what_may_have_been_meant_by_a_market_is_told(
+    governor: Governor, market: str, frozen: bool, hint: str
+) -> None:
+    with pytest.raises(InvalidRequestError) as told:
+        await governor.freeze(TENANT, market, ME, frozen=frozen)
+    assert told.value.reason == "MARKET_UNKNOWN"
+    assert hint in told.value.violations[0].message
+    assert (await governor.revision(TENANT, 0)).number == 1
+
+
+async def test_a_change_says_whether_anything_changed_and_what_is_in_force(governor: Governor) -> None:
+    named = Wish("me", request_id="r-1")
+    made = [await governor.apply(TENANT, NARROW, named), await governor.apply(TENANT, NARROW, ME)]
+    made += [await governor.rollback(TENANT, 2, ME), await governor.freeze(TENANT, "oslo", ME, frozen=False)]
+    assert [(each.revision, each.is_changed, each.in_force) for each in made] == [
+        (2, True, 2),
+        (2, False, 2),
+        (2, False, 2),
+        (2, False, 2),
+    ]
+    back = await governor.rollback(TENANT, 1, ME)
+    again = await governor.apply(TENANT, NARROW, named)
+    assert (back.revision, back.is_changed) == (3, True)
+    assert (again.revision, again.is_changed, again.in_force) == (2, False, 3)
+
+
 async def test_freezing_several_markets_at_once_loses_none(
     governor: Governor, policies: MemoryPolicyStore
 ) -> None:

@@ -237,11 +237,19 @@ async def test_rules_that_gave_places_are_named_with_the_place_without_them() ->
     assert lost
     for each in lost:
         assert each.drawn_rank <= SHOWN
-    assert {move.rule for each in told.values() for move in each.moves} == {"pins", "diversity"}
     worse = [each for each in told.values() if each.causes == ("LOWER_SCORE",)]
     assert all(each.drawn_rank > SHOWN and each.score is not None for each in worse)
     assert {each.standing for each in worse} == {"NOT_CHOSEN"}
     assert len(lost) + len(worse) == ITEMS - SHOWN
+
+
+async def test_diversity_alone_is_named_for_whom_it_moved() -> None:
+    house = await house_of(diversity=Diversity(most_per_owner=1, window=2))
+    told = (await house.items(await house.decide(), *EVERYBODY)).values()
+    assert {move.rule for each in told for move in each.moves} == {"diversity"}
+    for each in told:
+        without = each.drawn_rank if each.drawn_rank <= SHOWN else 0
+        assert [move.rank_without for move in each.moves] == ([] if without == each.rank else [without])
 
 
 async def test_what_was_no_candidate_tells_what_can_be_known_without_the_place() -> None:
