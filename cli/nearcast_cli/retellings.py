@@ -14,6 +14,7 @@ from nearcast_server.retelling import DecisionTold, ItemTold
 
 _MOST_PLACES_SHOWN = 3
 _LEAST_CHANCE = 1e-9
+_WITHOUT_DECIMALS = 1000.0
 _RULES = {"pins": "pins", "diversity": "diversity", "newcomers": "places for new items"}
 _CAUSES: dict[Cause, str] = {
     "LATER": "it came to be after the decision",
@@ -33,7 +34,7 @@ _UNKNOWN = "out of reach, seen, paused by a cap, or not what was asked for"
 
 def tell_decision(told: DecisionTold) -> None:
     """The decision, then item by item."""
-    said, outcome = told.record.circumstances, told.record.outcome
+    said, outcome, begun = told.record.circumstances, told.record.outcome, told.record.beginnings
     moment = datetime.fromtimestamp(said.decided_at, UTC).isoformat(timespec="milliseconds")
     click.echo(f"{said.request_id} of {moment}, logged because of {said.reason}")
     click.echo(
@@ -44,7 +45,9 @@ def tell_decision(told: DecisionTold) -> None:
     click.echo(
         f"Scenario {said.scenario}"
         + (f", segment {said.segment}" if said.segment else "")
-        + f", policy revision {said.policy_revision}, epoch {said.policy_epoch}, by {said.build}"
+        + f", policy revision {said.policy_revision}, epoch {said.policy_epoch}"
+        + (f", priors of fit {begun.fit}" if begun is not None and begun.fit else "")
+        + f", by {said.build}"
     )
     again = told.replayed
     click.echo(
@@ -65,7 +68,7 @@ def _tell_item(item: ItemTold) -> None:
                 ">success",
                 ">prior",
                 "from",
-                ">posterior a",
+                ">a",
                 ">b",
                 ">draw",
             ),
@@ -80,7 +83,7 @@ def _tell_item(item: ItemTold) -> None:
     if item.chances:
         click.echo(_chances(item.chances, item.rank))
     if item.is_changed:
-        click.echo("Changed since: what it was like then is not known.")
+        click.echo("It has changed or ended since: what it was like then is not known.")
 
 
 def _fate(item: ItemTold) -> str:
@@ -111,28 +114,28 @@ def _kind_row(kind: KindTold) -> tuple[str, ...]:
         kind.kind,
         f"{kind.weight:g}",
         "" if begun is None else _exposure(begun),
-        "" if begun is None else f"{begun.success:.2f}",
+        "" if begun is None else _amount(begun.success),
         "" if begun is None else f"{begun.beginning.mean:.4g} of {begun.beginning.strength:.4g}",
-        "" if begun is None else _origin(begun),
-        f"{kind.a:.2f}",
-        f"{kind.b:.2f}",
+        "" if begun is None else begun.beginning.level,
+        _amount(kind.a),
+        _amount(kind.b),
         f"{kind.draw:.4f}",
     )
 
 
 def _exposure(begun: Begun) -> str:
-    return f"<= {begun.success:.2f}" if begun.exposure is None else f"{begun.exposure:.2f}"
+    return f"<= {_amount(begun.success)}" if begun.exposure is None else _amount(begun.exposure)
 
 
-def _origin(begun: Begun) -> str:
-    """Level and fit."""
-    return begun.beginning.level + (f", fit {begun.fit}" if begun.fit else "")
+def _amount(number: float) -> str:
+    """A table is to fit a narrow terminal."""
+    return f"{number:.2f}" if number < _WITHOUT_DECIMALS else f"{number:.0f}"
 
 
 def _tell_factors(multiplied: Multiplied) -> None:
     parts = [f"{part.rule} {part.name}".strip() + f" {part.factor:.4g}" for part in multiplied.parts]
     if multiplied.unnamed != 1:
-        parts.append(f"{multiplied.unnamed:.4g} by rules that are not known any more")
+        parts.append(f"{multiplied.unnamed:.4g} by rules that cannot be told any more")
     if parts:
         click.echo(f"Score times {multiplied.factor:.4g}: {', '.join(parts)}")
 

@@ -6,6 +6,7 @@ import numpy as np
 from msgspec import Struct
 
 from nearcast_bandit.arrays import Integers
+from nearcast_bandit.factors import Factors
 from nearcast_bandit.master import session_unit
 from nearcast_bandit.record import (
     Beginning,
@@ -25,6 +26,7 @@ from nearcast_server.capturing import MOST_CAPTURED
 from nearcast_server.choosing import explore_unit
 from nearcast_server.deciding import Decision
 from nearcast_server.finding import ByFeed, Finding, Listed, Search, Shuffled
+from nearcast_server.priors import Priors
 from nearcast_server.tenancy import View
 
 
@@ -50,7 +52,8 @@ def record_of(noted: Noted, build: str) -> DecisionRecord:
     choice, ordering = decision.choice, _ordering(noted.search)
     pool, beginnings = None, None
     if finding.pool is not None:
-        pool, beginnings = _begun(_needed(finding.pool, ordering.order), noted)
+        needed = _needed(finding.pool, ordering.order)
+        pool, beginnings = begun(needed, noted.view.evidence.priors, noted.search.factors)
     return DecisionRecord(
         _circumstances(noted, build),
         _feed_choice(noted),
@@ -65,14 +68,13 @@ def record_of(noted: Noted, build: str) -> DecisionRecord:
     )
 
 
-def _begun(pool: Pool, noted: Noted) -> tuple[Pool, Beginnings]:
+def begun(pool: Pool, priors: Priors, factors: Factors | None) -> tuple[Pool, Beginnings]:
     """With what a reader wants to know beside: the priors of these candidates alone, and who faded."""
-    priors, lines = noted.view.evidence.priors, np.zeros(1, np.int64)
+    lines = np.zeros(1, np.int64)
     which: Integers | None = None
     if pool.lines is not None and pool.lines.size:
         lines, which = np.unique(pool.lines, return_inverse=True)
     told = tuple(tuple(map(Beginning.of, priors.lines[line])) for line in lines.tolist())
-    factors = noted.search.factors
     faded = None
     if pool.factors is not None and factors is not None and factors.faded:
         faded = np.isin(pool.postings, list(factors.faded))

@@ -106,7 +106,8 @@ class Teller:
             raise _not_logged(replayed)
         postings = await self._postings(tenant_id, record, item_ids)
         surface, kinds = _terms(record, await self._revision(tenant_id, record))
-        stored = await self._stored(tenant_id, postings) if item_ids or _has_boosts(surface) else {}
+        looked = bool(item_ids) or _has_boosts(surface)
+        stored = await self._stored(tenant_id, postings) if looked else None
         items = await asyncio.to_thread(
             self._items, record, replayed, postings, _Known(kinds, surface, stored)
         )
@@ -162,11 +163,13 @@ class Teller:
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """Beside the record: kinds by number and the surface of its policy; items as they are now."""
+    """Beside the record: kinds by number and the surface of its policy; items as they are now, None where
+    that does not matter.
+    """
 
     kinds: Mapping[int, str]
     surface: Surface | None
-    stored: Mapping[int, StoredItem]
+    stored: Mapping[int, StoredItem] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,9 +213,11 @@ class _Judge:
 
     def _served(self, posting: int) -> tuple[ServedItem | None, bool]:
         """The item as it was then; None where that is not known. And whether it has changed since."""
+        if self.known.stored is None or not posting:
+            return None, False
         stored = self.known.stored.get(posting)
         if stored is None:
-            return None, False
+            return None, True
         is_changed = stored.updated_at > self.record.circumstances.decided_at
         return None if is_changed else stored.served, is_changed
 
@@ -231,7 +236,7 @@ class _Judge:
         decided_at = self.record.circumstances.decided_at
         if posting in self.record.excluded:
             return ("SHOWN_BEFORE",)
-        stored = self.known.stored.get(posting)
+        stored = (self.known.stored or {}).get(posting)
         if stored is not None and stored.served.born_at > decided_at:
             return ("LATER",)
         if served is None:

@@ -178,7 +178,8 @@ async def test_successes_beyond_the_exposures_leave_the_exposure_open() -> None:
     told = await house.items(await house.decide(), "item-5", "item-9")
     kinds = {kind.kind: kind.begun for kind in told["item-5"].kinds}
     assert kinds["view"] is not None
-    assert (kinds["view"].exposure, kinds["view"].success) == (None, pytest.approx(5.0, rel=0.2))
+    assert kinds["view"].exposure is None
+    assert kinds["view"].success == pytest.approx(5.0, rel=0.2)
     assert kinds["save"] is not None
     assert (kinds["save"].exposure, kinds["save"].success) == (0.0, 0.0)
 
@@ -195,7 +196,9 @@ async def test_boosts_distance_and_what_was_seen_are_told_apart() -> None:
         item = told[f"item-{number}"]
         assert item.multiplied is not None
         parts = {(part.rule, part.name): part.factor for part in item.multiplied.parts}
-        wanted = {("distance", ""): pytest.approx(2.0 ** -(number / 5), rel=1e-4)}
+        wanted: dict[tuple[str, str], object] = {
+            ("distance", ""): pytest.approx(2.0 ** -(number / 5), rel=1e-4)
+        }
         wanted |= {("category", "food"): 8.0} if number % 2 == 0 else {}
         wanted |= {("tag", "late"): 0.25} if number % 3 == 0 else {}
         wanted |= {("seen", ""): 0.25} if number == 6 else {}
@@ -215,6 +218,16 @@ async def test_boosts_of_what_has_changed_since_are_not_guessed() -> None:
     assert (told["item-6"].multiplied.parts, told["item-6"].multiplied.unnamed) == ((), 2.0)
     assert told["item-4"].multiplied is not None
     assert [part.name for part in told["item-4"].multiplied.parts] == ["food"]
+
+
+async def test_what_has_ended_since_says_so() -> None:
+    house = await house_of(Scenario(boosts=BOOSTS))
+    slate = await house.decide()
+    gone = slate.items[0].shown.item_id
+    await house.catalog.delete(TENANT, [gone], NOW + 60.0)
+    told = await house.items(slate)
+    assert [item_id for item_id, each in told.items() if each.is_changed] == [gone]
+    assert told[gone].rank == 1
 
 
 async def test_no_distance_is_told_where_nothing_went_by_it() -> None:
