@@ -17,6 +17,7 @@ from msgspec.structs import replace as replaced
 
 from nearcast_bandit.arrays import Floats, Integers
 from nearcast_bandit.evaluation.chances import DRAWS, chances, is_plain
+from nearcast_bandit.evaluation.support import unsupported_mass
 from nearcast_bandit.record import DecisionRecord, Ordering, OrderName, Pool
 
 OWN_RECORDS: tuple[OrderName, ...] = ("nearest", "newest")
@@ -148,7 +149,8 @@ def _taken(record: DecisionRecord, logged: Side, by_beliefs: Floats, places: Int
 def _target_rows(side: Side, logged: Side, wanted: Floats, taken: _Taken, model: Floats) -> TargetRows:
     """`wanted` is P(candidate at position) by any of the target's ways that go by beliefs alone."""
     absent = sum(side.share_of(order) for order in OWN_RECORDS if logged.share_of(order) <= 0)
-    out_of_reach = np.where(taken.by_beliefs > _NEVER, 0.0, wanted).sum(axis=0)[taken.places]
+    within_reach = np.where(taken.by_beliefs > _NEVER, taken.by_beliefs, 0.0)
+    out_of_reach = unsupported_mass(wanted, within_reach)[taken.places]
     expected = (wanted * model[:, None]).sum(axis=0)[taken.places]
     if taken.own is None:
         target = np.minimum(wanted[taken.shown, taken.places], 1.0)

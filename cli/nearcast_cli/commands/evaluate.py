@@ -204,4 +204,7 @@ def _tell(judgement: "Judgement", tenant: str, source: str) -> None:
 def _status(judgement: "Judgement") -> int:
     from nearcast_bandit.evaluation.verdict import Outcome
 
-    return {Outcome.BETTER: 0, Outcome.NO_WORSE: 0, Outcome.REFUSED: 3}.get(judgement.outcome, 1)
+    verdict = judgement.verdict
+    if verdict.may_ship:
+        return 0
+    return 3 if verdict.outcome is Outcome.REFUSED else 1

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from nearcast_bandit.evaluation.report import Evaluation
-from nearcast_bandit.evaluation.verdict import Outcome
+from nearcast_bandit.evaluation.verdict import Outcome, Verdict
 from nearcast_cli.evaluating.feeds import FeedReport
 from nearcast_cli.evaluating.gathering import Evidence
 from nearcast_cli.evaluating.items import ItemReport
@@ -46,6 +46,11 @@ class Judgement:
         if self.obstacles or not self.changes:
             return Outcome.REFUSED
         return next((each for each in outcomes if each is not Outcome.REFUSED), Outcome.REFUSED)
+
+    @property
+    def verdict(self) -> Verdict:
+        """The outcome, with all that is missing where there is none."""
+        return Verdict(self.outcome, tuple(self.refusals()))
 
     def refusals(self) -> list[str]:
         """Why there is no verdict, all at once; empty when there is one."""
