@@ -10,7 +10,6 @@ so a score needs only a few cells per standard deviation.
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -21,6 +20,8 @@ from nearcast_bandit.distributions import ScoreTable
 CELLS_PER_DEVIATION = 16
 MOST_CELLS = 65_536
 _LEAST_CELLS = 2_048
+# So many rows stay near the processor while they are worked on.
+_ROWS_AT_ONCE = 8
 
 
 def sum_table(
@@ -43,18 +44,21 @@ def sum_table(
     first = math.floor(low / cell) - len(curves) - 1
     length = math.ceil(high / cell) + len(curves) + 2 - first
     size = 1 << (length + 2 * len(curves)).bit_length()
-    smeared = np.zeros((factors.size, length))
-    for row in range(factors.size):
-        spectrum, offset = np.ones(size // 2 + 1, dtype=np.complex128), 0
-        for kind, (curve, line) in enumerate(zip(curves, slopes, strict=True)):
-            start, masses = _masses(curve, row, float(line[row]), reaches[kind, row], cell)
-            spectrum *= np.fft.rfft(masses, size)
-            offset += start
-        smeared[row] = np.roll(np.fft.irfft(spectrum, size), offset - first)[:length]
-    # Fourier space leaves noise of 1e-17 of either sign.
-    np.maximum(smeared, 0, out=smeared)
+    mass, below = np.zeros((factors.size, length)), np.zeros((factors.size, length))
+    for some in (slice(at, at + _ROWS_AT_ONCE) for at in range(0, factors.size, _ROWS_AT_ONCE)):
+        smeared = np.zeros((mass[some].shape[0], length))
+        for place, row in enumerate(range(factors.size)[some]):
+            spectrum, offset = np.ones(size // 2 + 1, dtype=np.complex128), 0
+            for kind, (curve, line) in enumerate(zip(curves, slopes, strict=True)):
+                start, masses = _masses(curve, row, float(line[row]), reaches[kind, row], cell)
+                spectrum *= np.fft.rfft(masses, size)
+                offset += start
+            smeared[place] = np.roll(np.fft.irfft(spectrum, size), offset - first)[:length]
+        # Fourier space leaves noise of 1e-17 of either sign.
+        np.maximum(smeared, 0, out=smeared)
+        mass[some], below[some] = _unsmeared(smeared, len(curves))
     points: Floats = np.arange(first, first + length, dtype=np.float64) * cell
-    return replace(_unsmeared(smeared, len(curves)), points=points)
+    return ScoreTable(mass, below, points)
 
 
 def _sharpest(a: Floats, b: Floats, slopes: Floats) -> float:
@@ -82,13 +86,13 @@ def _masses(curve: BetaCurves, row: int, slope: float, reach: Floats, cell: floa
     return start, np.abs(np.diff(below))
 
 
-def _unsmeared(smeared: Floats, kinds: int) -> ScoreTable:
+def _unsmeared(smeared: Floats, kinds: int) -> tuple[Floats, Floats]:
     """Mass and probability below at the middle of each cell."""
     mass, held = _sharpened(smeared, kinds), _sharpened(smeared, kinds - 1)
     wide = np.pad(held, ((0, 0), (1, 1)))
     tilt = np.clip((wide[:, 2:] - wide[:, :-2]) / 16, -held / 2, held / 2)
     below = np.cumsum(held, axis=1) - held / 2 - tilt
-    return ScoreTable(mass / mass.sum(axis=1)[:, None], np.clip(below, 0, 1))
+    return mass / mass.sum(axis=1)[:, None], np.clip(below, 0, 1)
 
 
 def _sharpened(smeared: Floats, cells: int) -> Floats:

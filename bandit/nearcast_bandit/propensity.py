@@ -2,9 +2,9 @@
 
     P(i at r) = integral of f_i(x) * P(exactly r - 1 of the others exceed x) dx
 
-The number of others above x is Poisson-binomial, kept for the first k values only. "All but i" is what comes
-before i joined with what comes after it: no division, so no loss where a probability is near 0 or 1. The cost
-is candidates * k**2 * points.
+The number of others above x is Poisson-binomial, kept for the first k values only. "All but i" is i divided
+out of the counts of all, which costs k, where that loses nothing; where i is above too likely it is what
+comes before i joined with what comes after it, which costs k**2. Where i has no mass nothing is to be found.
 """
 
 from collections.abc import Iterator
@@ -16,7 +16,10 @@ from nearcast_bandit.convolution import sum_table
 from nearcast_bandit.distributions import ScoreTable, beta_table
 from nearcast_bandit.ranking import Ranking
 
-_NUMBERS_AT_ONCE = 4_000_000
+_NUMBERS_AT_ONCE = 100_000
+# A row that is above too likely is not divided out: of sixteen digits eleven shall be left.
+_LEAST_LOST = 1e-5
+_NO_MASS = 1e-18
 # Points where fewer than k above has a chance below e**-40 add nothing.
 _NEGLIGIBLE = 40.0
 
@@ -65,8 +68,8 @@ def rank_probabilities(table: ScoreTable, k: int) -> Floats:
     if ranks <= 0:
         return chances
     wanted = np.flatnonzero(_matters(table, ranks))
-    for points in _stretches(wanted, max(_NUMBERS_AT_ONCE // (count * ranks), 1)):
-        chances[:, :ranks] += _rank_masses(table.mass[:, points], 1 - table.below[:, points], ranks)
+    for points in _stretches(wanted, max(_NUMBERS_AT_ONCE // count, 1)):
+        _add_rank_masses(table.mass[:, points], 1 - table.below[:, points], chances[:, :ranks])
     return chances
 
 
@@ -83,25 +86,62 @@ def _stretches(points: Integers, length: int) -> Iterator[Integers]:
         yield points[start : start + length]
 
 
-def _rank_masses(mass: Floats, above: Floats, ranks: int) -> Floats:
-    before = _counts_of_earlier(above, ranks)
-    before *= mass[:, None, :]
-    after = _counts_of_earlier(above[::-1], ranks)[::-1]
-    # For each row the mass at which so many before it and so many after it are above.
-    both = before @ after.transpose(0, 2, 1)
-    earlier = np.arange(ranks)
-    return np.stack(
-        [both[:, earlier[: rank + 1], rank - earlier[: rank + 1]].sum(axis=1) for rank in range(ranks)],
-        axis=1,
-    )
+def _add_rank_masses(mass: Floats, above: Floats, chances: Floats) -> None:
+    """What a stretch of points adds to the chances of each rank, for the rows that have mass there."""
+    ranks = chances.shape[1]
+    likely = _LEAST_LOST ** (-1 / ranks)
+    divisible = (above <= likely / (1 + likely)).all(axis=1)
+    has_mass = (mass > _NO_MASS).any(axis=1)
+    joined, others = has_mass & ~divisible, ~has_mass | divisible
+    counts = _counted(above[others], ranks)
+    for row, found in _joined_masses(np.flatnonzero(joined), mass, above, counts):
+        chances[row] += found
+    divided = np.flatnonzero(has_mass & divisible)
+    if divided.size:
+        everybody = _counted(above[joined], ranks, counts)
+        chances[divided] += _divided_masses(mass[divided], above[divided], everybody)
 
 
-def _counts_of_earlier(above: Floats, ranks: int) -> Floats:
-    """For each row and point the chances that 0, 1, ... ranks - 1 of the rows before it are above."""
-    counts = np.zeros((above.shape[0], ranks, above.shape[1]))
-    counts[0, 0] = 1
-    for row in range(1, above.shape[0]):
-        chance = above[row - 1]
-        counts[row] = counts[row - 1] * (1 - chance)
-        counts[row, 1:] += counts[row - 1, :-1] * chance
+def _divided_masses(mass: Floats, above: Floats, everybody: Floats) -> Floats:
+    """Each row taken out of the counts of everybody: errors grow by p / (1 - p) from rank to rank."""
+    odds = above / (1 - above)
+    left = everybody[0] / (1 - above)
+    found = np.empty((mass.shape[0], everybody.shape[0]))
+    found[:, 0] = np.einsum("ij,ij->i", mass, left)
+    for rank in range(1, everybody.shape[0]):
+        left *= -odds
+        left += everybody[rank] / (1 - above)
+        found[:, rank] = np.einsum("ij,ij->i", mass, left)
+    return found
+
+
+def _joined_masses(
+    rows: Integers, mass: Floats, above: Floats, counts: Floats
+) -> Iterator[tuple[int, Floats]]:
+    """Of rows that are above too likely: what comes before each of them, joined with what comes after."""
+    ranks = counts.shape[0]
+    after = [counts]
+    for row in rows[:0:-1].tolist():
+        after.append(_with_one_more(after[-1], above[row]))
+    before = np.zeros_like(counts)
+    before[0] = 1
+    for row in rows.tolist():
+        both = (before * mass[row]) @ after.pop().T
+        yield row, np.array([both[: rank + 1, rank::-1].trace() for rank in range(ranks)])
+        before = _with_one_more(before, above[row])
+
+
+def _counted(above: Floats, ranks: int, begun: Floats | None = None) -> Floats:
+    """At each point the chances that 0, 1, ... ranks - 1 of the rows, and of those begun with, are above."""
+    counts = np.zeros((ranks, above.shape[1])) if begun is None else begun
+    if begun is None:
+        counts[0] = 1
+    for row in above:
+        counts = _with_one_more(counts, row)
     return counts
+
+
+def _with_one_more(counts: Floats, chance: Floats) -> Floats:
+    found = counts * (1 - chance)
+    found[1:] += counts[:-1] * chance
+    return found
