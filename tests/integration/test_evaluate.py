@@ -205,6 +205,20 @@ async def test_fewer_decisions_can_be_looked_at_and_that_is_said(log: Log, tmp_p
     assert any("raise --most" in each for each in found["refusals"])
 
 
+async def test_a_sample_is_taken_of_what_can_be_judged(database: str, tmp_path: Path) -> None:
+    pool = await open_pool(database, 2, 30.0)
+    try:
+        await fill(database, pool, LoggedTown(7, logging_policy(exposure=Exposure(half_life_hours=5.0))), 60)
+        log = await fill(database, pool, LoggedTown(7), 60)
+        _, found = await judged(log, logging_policy(exploration=GREEDY), tmp_path, "--most", "50")
+    finally:
+        await pool.close()
+    decisions = found["decisions"]
+    assert found["items"]["wanted"]["support"]["requests"] == 50
+    assert decisions["leftOut"]["OBSTACLE"] > 20
+    assert decisions["notLookedAt"] == 120 - 50 - decisions["leftOut"]["OBSTACLE"]
+
+
 async def test_the_policy_in_force_has_nothing_to_be_compared_with(log: Log, tmp_path: Path) -> None:
     status, found = await judged(log, logging_policy(), tmp_path)
     assert (status, found["refusals"]) == (3, ["the policy is the one in force: there is nothing to compare"])

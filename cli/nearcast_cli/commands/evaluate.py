@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,9 +18,11 @@ from nearcast_cli.policyfile import read_policy_file
 from nearcast_cli.tenant import tenant_option
 
 if TYPE_CHECKING:
+    from rich.progress import TaskID
+
     from nearcast_cli.evaluating.asking import Wanted
-    from nearcast_cli.evaluating.items import Noticed
     from nearcast_cli.evaluating.judgement import Judgement
+    from nearcast_cli.evaluating.progress import Noticed, Stage
 
 _DAY_MS = 86_400_000
 # Records of the last seconds may still be on their way.
@@ -138,18 +141,31 @@ async def _ask(database: Database, wanted: "Wanted") -> "Judgement":
 
 @contextmanager
 def _progress() -> "Iterator[Noticed]":
-    """A bar on a terminal; nothing otherwise."""
+    """A bar on a terminal, a line now and then otherwise; both on stderr."""
+    from nearcast_cli.evaluating.progress import Spoken
+
     if not sys.stderr.isatty():
-        yield lambda _done, _all: None
+        yield Spoken(partial(click.echo, err=True), time.monotonic)
         return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from nearcast_cli.printing import console
 
-    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=console(to_stderr=True), transient=True) as progress:
-        task = progress.add_task("judging")
-        yield lambda done, most: progress.update(task, completed=done, total=most)
+        tasks: dict[str, TaskID] = {}
+
+        def notice(stage: "Stage", done: int, most: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = progress.add_task(stage)
+            progress.update(tasks[stage], completed=done, total=most)
+
+        yield notice
 
 
 def _write(

@@ -29,6 +29,7 @@ def document(judgement: Judgement, tenant: str) -> Plain:
         "decisions": {
             "logged": evidence.found,
             "notLookedAt": evidence.unread,
+            "ofOtherMarkets": evidence.elsewhere,
             "leftOut": {why.name: count for why, count in evidence.left_out.items()},
             "perDay": {str(day): evidence.by_day[day] for day in sorted(evidence.by_day)},
             "lostExplorations": evidence.lost,

@@ -8,6 +8,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from nearcast_bandit.record import DecisionRecord
+from nearcast_cli.evaluating.progress import Noticed
 from nearcast_cli.evaluating.question import Question
 from nearcast_config.mastery import HOLDOUT_FEED
 from nearcast_ledger.event import Unlearned
@@ -44,13 +45,14 @@ class LeftOut(StrEnum):
 @dataclass(slots=True)
 class Evidence:
     """`found` decisions are logged, `unread` of them were not looked at; of those that were, and are of the
-    market in question, some were left out.
+    market in question, some were left out, `elsewhere` are of other markets.
 
     `earned` has the reward of each posting of a request that had any.
     """
 
     found: int = 0
     unread: int = 0
+    elsewhere: int = 0
     records: list[DecisionRecord] = field(default_factory=list)
     left_out: Counter[LeftOut] = field(default_factory=Counter)
     by_day: Counter[date] = field(default_factory=Counter)
@@ -76,6 +78,10 @@ class Evidence:
         return sum(each.lost for each in self.explored)
 
 
+Fitness = Callable[[DecisionRecord, Revision], LeftOut | None]
+"""Why a record cannot be judged by what its revision and the policies say; None when it can."""
+
+
 class Gatherer:
     """Reads what a question needs."""
 
@@ -85,15 +91,17 @@ class Gatherer:
         question: Question,
         atlas: Atlas,
         find_revision: Callable[[int], Awaitable[Revision | None]],
+        noticed: Noticed,
     ) -> None:
         self._reader = reader
         self._question = question
         self._atlas = atlas
         self._find_revision = find_revision
+        self._noticed = noticed
         self._evidence = Evidence()
 
-    async def gather(self) -> Evidence:
-        """All of it."""
+    async def gather(self, fitness: Fitness | None) -> Evidence:
+        """All of it, but of the decisions only how many there are where nothing is to be judged by them."""
         days, evidence = self._question.days, self._evidence
         ids = await self._reader.ids(days)
         evidence.found = evidence.unread = len(ids)
@@ -104,20 +112,27 @@ class Gatherer:
         evidence.sessions = await self._reader.feed_sessions(days)
         for each in evidence.sessions:
             await self._revision(each.policy_revision)
-        await self._read(sorted(ids, key=_by_chance))
+        if fitness is None:
+            evidence.unread = 0
+            return evidence
+        await self._read(sorted(ids, key=_by_chance), fitness)
         await self._reward()
         return evidence
 
-    async def _read(self, ids: Sequence[UUID]) -> None:
+    async def _read(self, ids: Sequence[UUID], fitness: Fitness) -> None:
+        """By chance, until there are enough that can be judged."""
         evidence, most = self._evidence, self._question.most
         for some in _parts(ids):
-            for _, raw in await self._reader.records(self._question.days, some):
+            raw = dict(await self._reader.records(self._question.days, some))
+            for request_id in some:
                 if len(evidence.records) >= most:
                     return
                 evidence.unread -= 1
-                await self._take(raw)
+                if request_id in raw:
+                    await self._take(raw[request_id], fitness)
+            self._noticed("reading", evidence.found - evidence.unread, evidence.found)
 
-    async def _take(self, raw: bytes) -> None:
+    async def _take(self, raw: bytes, fitness: Fitness) -> None:
         evidence = self._evidence
         try:
             record = unpack(raw)
@@ -126,8 +141,12 @@ class Gatherer:
             return
         said = record.circumstances
         if self._question.market not in (None, said.market):
+            evidence.elsewhere += 1
             return
-        why = self._why_not(record, await self._revision(said.policy_revision))
+        revision = await self._revision(said.policy_revision)
+        why = self._why_not(record, revision)
+        if why is None and revision is not None:
+            why = fitness(record, revision)
         if why is None:
             evidence.records.append(record)
         else:

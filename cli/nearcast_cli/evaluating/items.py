@@ -1,6 +1,6 @@
 """Both policies on the logged requests: what they would have earned, place by place and market by market."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -15,6 +15,7 @@ from nearcast_bandit.evaluation.logged import ShownItems
 from nearcast_bandit.evaluation.report import Evaluation, evaluate
 from nearcast_bandit.evaluation.slates import Chances, SlateRows
 from nearcast_cli.evaluating.gathering import Evidence, LeftOut
+from nearcast_cli.evaluating.progress import Noticed
 from nearcast_cli.evaluating.question import Question
 from nearcast_cli.evaluating.tasks import Task
 from nearcast_store.markets.atlas import Atlas
@@ -23,9 +24,8 @@ _OF_A_MARKET = Resampling(200)
 _MOST_MARKETS = 20
 # So many candidates times places take half a minute; fewer are done before other processes have begun.
 _WORTH_PROCESSES = 300_000
-_AT_ONCE = 20
-
-Noticed = Callable[[int, int], None]
+# What one process is given at a time, by the same measure: some seconds, so that others hear of it.
+_AT_ONCE = 30_000
 
 
 class Judged(NamedTuple):
@@ -77,7 +77,7 @@ def judge_items(
             evidence.left_out[LeftOut.OTHER_RULES] += 1
         else:
             judged.append(Judged(task, rows))
-        noticed(number, len(tasks))
+        noticed("judging", number, len(tasks))
     return _report(question, evidence, atlas, judged) if judged else None
 
 
@@ -86,7 +86,7 @@ def _worked_out(tasks: Sequence[Task], draws: int, processes: int) -> Iterator[t
     if processes < 2 or not _is_worth_processes(tasks):
         yield from ((task, task.rows(known)) for task in tasks)
         return
-    parts = [tasks[start : start + _AT_ONCE] for start in range(0, len(tasks), _AT_ONCE)]
+    parts = list(_parts(tasks))
     with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
         for part, rows in zip(parts, pool.map(partial(_rows_of, draws), parts), strict=True):
             yield from zip(part, rows, strict=True)
@@ -97,9 +97,25 @@ def _rows_of(draws: int, tasks: Sequence[Task]) -> list[SlateRows | None]:
     return [task.rows(known) for task in tasks]
 
 
+def _parts(tasks: Sequence[Task]) -> Iterator[Sequence[Task]]:
+    part: list[Task] = []
+    work = 0
+    for task in tasks:
+        part.append(task)
+        work += _work(task)
+        if work >= _AT_ONCE:
+            yield part
+            part, work = [], 0
+    if part:
+        yield part
+
+
+def _work(task: Task) -> int:
+    return task.model.size * len(task.record.outcome.postings)
+
+
 def _is_worth_processes(tasks: Sequence[Task]) -> bool:
-    work = sum(task.model.size * len(task.record.outcome.postings) for task in tasks)
-    return work >= _WORTH_PROCESSES
+    return sum(map(_work, tasks)) >= _WORTH_PROCESSES
 
 
 def _report(question: Question, evidence: Evidence, atlas: Atlas, judged: Sequence[Judged]) -> ItemReport:

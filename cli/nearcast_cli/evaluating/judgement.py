@@ -117,6 +117,8 @@ class Judgement:
                 f" {_listed([each.day for each in lost])}: given up on the way (as"
                 " nearcast_server_decisions_total counts), or their days were dropped"
             )
+        if evidence.elsewhere:
+            yield f"{evidence.elsewhere} decisions are of other markets"
         for why, count in evidence.left_out.most_common():
             yield f"{count} decisions {why}"
         for reason, count in evidence.unlearned.items():

@@ -36,43 +36,24 @@ class Task(Struct, frozen=True):
             return None
 
 
-class TaskMaker:
-    """What cannot be judged is left out, and counted in the evidence."""
+class Fit:
+    """Whether a record can be judged, by what its revision and both policies say."""
 
-    def __init__(self, question: Question, evidence: Evidence, atlas: Atlas, odds: FeedOdds) -> None:
-        self._question = question
-        self._evidence = evidence
+    def __init__(self, question: Question, atlas: Atlas) -> None:
         self._atlas = atlas
-        self._odds = odds
         self._both = question.in_force, question.wanted
         self._obstacles: dict[tuple[int, int], Sequence[Obstacle]] = {}
-        used = {record.circumstances.policy_revision for record in evidence.records}
-        policies = [evidence.revisions[number].policy for number in used]
-        self.are_shares_told = are_told([*policies, *(each.policy for each in self._both)])
 
-    def tasks(self) -> Iterator[Task]:
-        """One for each record that can be judged."""
-        for record in self._evidence.records:
-            revision = self._evidence.revisions[record.circumstances.policy_revision]
-            assert record.pool is not None
-            taker = Taker(record, record.pool, revision)
-            why = self._why_not(record, revision, taker)
-            if why is not None:
-                self._evidence.left_out[why] += 1
-                continue
-            current, wanted = (
-                taker.target(target, self._shares(record, revision, target)) for target in self._both
-            )
-            yield Task(
-                record, taker.logged(), (current, wanted), self._model(record.pool), self._question.positions
-            )
-
-    def _why_not(self, record: DecisionRecord, revision: Revision, taker: Taker) -> LeftOut | None:
-        scenario = record.circumstances.scenario
-        if any(scenario not in each.policy.scenarios for each in self._both):
+    def why_not(self, record: DecisionRecord, revision: Revision) -> LeftOut | None:
+        """None where nothing is in the way."""
+        said = record.circumstances
+        if any(said.scenario not in each.policy.scenarios for each in self._both):
             return LeftOut.SCENARIO_GONE
-        if any(each.concerns(scenario, self._market_id(record)) for each in self._in_the_way(revision)):
+        market_id = self._atlas.id_of(said.market)
+        if any(each.concerns(said.scenario, market_id) for each in self._in_the_way(revision)):
             return LeftOut.OBSTACLE
+        assert record.pool is not None
+        taker = Taker(record, record.pool, revision)
         return None if taker.own_ordering() == record.ordering else LeftOut.OTHER_RULES
 
     def _in_the_way(self, revision: Revision) -> Iterator[Obstacle]:
@@ -81,6 +62,33 @@ class TaskMaker:
             if key not in self._obstacles:
                 self._obstacles[key] = obstacles(revision.policy, target.policy)
             yield from self._obstacles[key]
+
+
+class TaskMaker:
+    """Takes both policies' sides on every record."""
+
+    def __init__(self, question: Question, evidence: Evidence, atlas: Atlas, odds: FeedOdds) -> None:
+        self._question = question
+        self._evidence = evidence
+        self._atlas = atlas
+        self._odds = odds
+        self._both = question.in_force, question.wanted
+        used = {record.circumstances.policy_revision for record in evidence.records}
+        policies = [evidence.revisions[number].policy for number in used]
+        self.are_shares_told = are_told([*policies, *(each.policy for each in self._both)])
+
+    def tasks(self) -> Iterator[Task]:
+        """One for each record."""
+        for record in self._evidence.records:
+            revision = self._evidence.revisions[record.circumstances.policy_revision]
+            assert record.pool is not None
+            taker = Taker(record, record.pool, revision)
+            current, wanted = (
+                taker.target(target, self._shares(record, revision, target)) for target in self._both
+            )
+            yield Task(
+                record, taker.logged(), (current, wanted), self._model(record.pool), self._question.positions
+            )
 
     def _shares(self, record: DecisionRecord, revision: Revision, target: Revision) -> Shares:
         """Those that were recorded under other floors, or all of them as they would be published now."""

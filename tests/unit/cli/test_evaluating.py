@@ -15,10 +15,11 @@ from nearcast_cli.evaluating.judgement import Judgement
 from nearcast_cli.evaluating.odds import FeedOdds, are_told, hours_by_segment, refloored
 from nearcast_cli.evaluating.page import weight_counts
 from nearcast_cli.evaluating.plots import Mark, Pair, pairs_plot, round_numbers
+from nearcast_cli.evaluating.progress import Spoken
 from nearcast_cli.evaluating.question import Question, unapplied
 from nearcast_cli.evaluating.reach import obstacles, only_feeds_change
 from nearcast_cli.evaluating.sides import logged_explore_share
-from nearcast_cli.evaluating.tasks import TaskMaker
+from nearcast_cli.evaluating.tasks import Fit, TaskMaker
 from nearcast_config.mastery import Market, MarketKind, Master
 from nearcast_config.policy import (
     Decisions,
@@ -214,8 +215,17 @@ def question_of(before: Policy, after: Policy) -> Question:
 
 
 def judged(question: Question, evidence: Evidence) -> ItemReport | None:
+    """What can be judged of it, as it would have been read."""
+    fit, fitting = Fit(question, NO_MARKETS), []
+    for record in evidence.records:
+        why = fit.why_not(record, evidence.revisions[record.circumstances.policy_revision])
+        if why is None:
+            fitting.append(record)
+        else:
+            evidence.left_out[why] += 1
+    evidence.records = fitting
     tasks = list(TaskMaker(question, evidence, NO_MARKETS, FeedOdds({}, 0.0)).tasks())
-    return judge_items(question, evidence, NO_MARKETS, tasks, lambda _done, _all: None)
+    return judge_items(question, evidence, NO_MARKETS, tasks, lambda _stage, _done, _all: None)
 
 
 def test_estimates_are_unbiased_though_requests_that_explore_are_logged_more_often() -> None:
@@ -264,8 +274,8 @@ def test_a_record_that_does_not_fit_its_revision_is_left_out() -> None:
     evidence = evidence_of(town, 20, 1)
     other = logging_policy(kinds=one_kind(weight=2.0))
     evidence.revisions[1] = revision(other)
-    assert judged(question_of(other, logging_policy(kinds=one_kind(weight=3.0))), evidence) is not None
     drawn = [each for each in evidence.records if each.ordering.order in ("draw", "explore")]
+    assert judged(question_of(other, logging_policy(kinds=one_kind(weight=3.0))), evidence) is not None
     assert evidence.left_out[LeftOut.OTHER_RULES] == len(drawn) > 0
 
 
@@ -275,6 +285,20 @@ def test_decisions_of_a_policy_that_differs_in_more_are_left_out() -> None:
     question = question_of(logging_policy(), logging_policy(kinds=one_kind(weight=3.0)))
     assert judged(question, evidence) is None
     assert evidence.left_out[LeftOut.OBSTACLE] == 20
+
+
+def test_how_far_it_is_is_said_now_and_then() -> None:
+    said: list[str] = []
+    moments = iter([0.0, 2.0, 4.0, 10.0, 20.0, 25.0, 30.0, 40.0])
+    spoken = Spoken(said.append, lambda: next(moments))
+    for done in (0, 10, 200, 300):
+        spoken("reading", done, 9000)
+    for done in (1, 2, 200, 400):
+        spoken("judging", done, 400)
+    assert said == [
+        "reading: 200 of 9000 decisions",
+        "judging: 2 of 400 decisions, about 17 min left",
+    ]
 
 
 def test_days_without_decisions_and_lost_requests_are_named() -> None:
