@@ -10,16 +10,19 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from nearcast_bandit.arrays import Floats
+from nearcast_bandit.arranging import DEEPEST, Layout, arranged
+from nearcast_bandit.arrays import Floats, Integers
 from nearcast_bandit.draw import SHAPE_CEILING, SHAPE_FLOOR
 from nearcast_bandit.propensity import draw_propensities, floor_propensities
 from nearcast_bandit.ranking import Ranking
-from nearcast_bandit.record import DecisionRecord, Pool
+from nearcast_bandit.record import DecisionRecord, Ordering, Pool
 from nearcast_bandit.redeciding import redecide
 from nearcast_bandit.replaying import replayed_propensities
 
 # Enough for what is shown every twentieth time: n >= 100 / p.
 DRAWS = 2_000
+# So many times the places of a slate are looked at first, then so many times as many.
+_FIRST_LOOK, _DEEPER = 3, 4
 # What integrals know of, or nothing goes by. Anything else that a record says makes it be drawn again.
 _PLAIN_RECORD = frozenset(
     {"circumstances", "choice", "ordering", "excluded", "outcome", "pool", "beginnings"}
@@ -45,7 +48,11 @@ def chances(record: DecisionRecord, k: int, draws: int = DRAWS) -> Floats:
             integrated = _drawn(record, record.pool, k, draws) if is_plain(record) else None
         except ValueError:  # a score that is certain has no density
             integrated = None
-        return _replayed(record, k, draws) if integrated is None else integrated
+        if integrated is not None:
+            return integrated
+        if record.layout is not None and record.ordering.budget is None:
+            return _arranged(record, record.pool, record.layout, k, draws)
+        return _replayed(record, k, draws)
     if order == "explore":
         return _shuffled(record, record.pool, k) if is_plain(record) else _replayed(record, k, draws)
     return _replayed(record, k, 1)
@@ -80,9 +87,16 @@ def _is_off(value: object, default: object) -> bool:
 
 
 def _drawn(record: DecisionRecord, pool: Pool, k: int, draws: int) -> Floats:
-    ordering = record.ordering
+    ranking = _ranking(record.ordering, pool)
+    try:
+        return draw_propensities(ranking, k)
+    except ValueError:  # too sharp beside the others for an even grid
+        return replayed_propensities(ranking, k, draws)
+
+
+def _ranking(ordering: Ordering, pool: Pool) -> Ranking:
     rows = [pool.kinds.index(kind) for kind in ordering.kinds]
-    ranking = Ranking(
+    return Ranking(
         pool.postings,
         ordering.kinds,
         ordering.weights,
@@ -91,10 +105,24 @@ def _drawn(record: DecisionRecord, pool: Pool, k: int, draws: int) -> Floats:
         ordering.sharpness,
         pool.factors,
     )
-    try:
-        return draw_propensities(ranking, k)
-    except ValueError:  # too sharp beside the others for an even grid
-        return replayed_propensities(ranking, k, draws)
+
+
+def _arranged(record: DecisionRecord, pool: Pool, layout: Layout, k: int, draws: int) -> Floats:
+    """As `_replayed`, many seeds at once: pins and diversity need only the best of each."""
+    candidates, row_of = pool.candidates, {posting: row for row, posting in enumerate(pool.postings.tolist())}
+    if not layout.pinned <= row_of.keys():
+        raise ValueError("what is pinned is not among the candidates")
+    ranking, first = _ranking(record.ordering, pool), _FIRST_LOOK * layout.limit
+
+    def arrange(order: Integers) -> Integers:
+        best, depth, shown = order[:DEEPEST].tolist(), first, None
+        while shown is None:
+            ranked = [candidates[row] for row in best[:depth]]
+            shown = arranged(ranked, layout, is_all=depth >= len(best))
+            depth *= _DEEPER
+        return np.array([row_of[posting] for posting in shown], np.int64)
+
+    return replayed_propensities(ranking, k, draws, arrange)
 
 
 def _shuffled(record: DecisionRecord, pool: Pool, k: int) -> Floats:

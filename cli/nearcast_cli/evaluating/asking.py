@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from nearcast_bandit.evaluation.chances import DRAWS
 from nearcast_bandit.evaluation.verdict import Gate
 from nearcast_cli.evaluating.feeds import judge_feeds
-from nearcast_cli.evaluating.gathering import Evidence, Gatherer
+from nearcast_cli.evaluating.gathering import Gatherer
 from nearcast_cli.evaluating.items import judge_items
 from nearcast_cli.evaluating.judgement import Judgement
 from nearcast_cli.evaluating.odds import FeedOdds, hours_by_segment
 from nearcast_cli.evaluating.progress import Noticed
 from nearcast_cli.evaluating.question import Question, unapplied
 from nearcast_cli.evaluating.tasks import Fit, TaskMaker, in_the_way
+from nearcast_cli.evaluating.traits import Traits
 from nearcast_cli.failure import CommandFailedError
 from nearcast_cli.ledgers import Ledger
 from nearcast_config.policy import Policy
@@ -60,18 +61,13 @@ async def ask(ledger: Ledger, wanted: Wanted, noticed: Noticed) -> Judgement:
     async with open_decisions(ledger.pool, tenant_id) as reader:
         gatherer = Gatherer(reader, question, atlas, find_revision, noticed)
         is_idle = bool(obstacles) or in_force.policy == wanted.policy
-        evidence = await gatherer.gather(None if is_idle else Fit(question, atlas).why_not)
+        fit = Fit(question, atlas, Traits())
+        evidence = await gatherer.gather(None if is_idle else fit)
     if is_idle:
         return Judgement(question, evidence, obstacles, None, None, are_shares_told=True)
     counts = await PostgresCountStore(ledger.pool).feed_counts(tenant_id)
     odds = FeedOdds(hours_by_market(counts), time.time(), hours_by_segment(counts))
-    return _judged(question, evidence, atlas, odds, noticed)
-
-
-def _judged(
-    question: Question, evidence: Evidence, atlas: Atlas, odds: FeedOdds, noticed: Noticed
-) -> Judgement:
-    maker = TaskMaker(question, evidence, atlas, odds)
+    maker = TaskMaker(question, evidence, atlas, odds, fit)
     items = judge_items(question, evidence, atlas, list(maker.tasks()), noticed, len(os.sched_getaffinity(0)))
     feeds = judge_feeds(question, evidence, atlas, odds)
     return Judgement(question, evidence, (), items, feeds, maker.are_shares_told)

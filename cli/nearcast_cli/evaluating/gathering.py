@@ -1,10 +1,11 @@
 """All that an evaluation reads, and all that is not there to be read."""
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from enum import StrEnum
+from typing import Protocol
 from uuid import UUID
 
 from nearcast_bandit.record import DecisionRecord
@@ -15,7 +16,7 @@ from nearcast_ledger.event import Unlearned
 from nearcast_ledger.requestid import identity_day
 from nearcast_server.steadying import is_frozen
 from nearcast_store.decisions.codec import UnreadableRecordError, unpack
-from nearcast_store.decisions.reading import DecisionReader, Explored, FeedSession
+from nearcast_store.decisions.reading import Candidate, DecisionReader, Explored, FeedSession
 from nearcast_store.markets.atlas import Atlas
 from nearcast_store.policies.protocol import Revision
 
@@ -39,6 +40,9 @@ class LeftOut(StrEnum):
     NO_REVISION = "are of a revision that is not there"
     SCENARIO_GONE = "are of a scenario that one of the policies does not have"
     OTHER_RULES = "were ordered otherwise than their revision says"
+    WITHHELD = "do not hold what other feeds go by: a shuffle not who is new or whose, a list no factors"
+    ITEMS_CHANGED = "have items that were changed or deleted since: what rules go by is not known of them"
+    WIDENED = "would have too few items left, or had too many to look at: what else competes is not known"
     OBSTACLE = "were made under a policy that differs in what records do not tell"
 
 
@@ -78,8 +82,20 @@ class Evidence:
         return sum(each.lost for each in self.explored)
 
 
-Fitness = Callable[[DecisionRecord, Revision], LeftOut | None]
-"""Why a record cannot be judged by what its revision and the policies say; None when it can."""
+class Fitness(Protocol):
+    """Tells what can be judged."""
+
+    def needed(self, records: Iterable[tuple[DecisionRecord, Revision]]) -> list[int]:
+        """Items of which more must be known."""
+        ...
+
+    def learn(self, postings: Sequence[int], found: Iterable[Candidate]) -> None:
+        """What is known of items that were needed."""
+        ...
+
+    def why_not(self, record: DecisionRecord, revision: Revision) -> LeftOut | None:
+        """None where nothing is in the way."""
+        ...
 
 
 class Gatherer:
@@ -124,19 +140,26 @@ class Gatherer:
         evidence, most = self._evidence, self._question.most
         for some in _parts(ids):
             raw = dict(await self._reader.records(self._question.days, some))
+            records = {request_id: _unpacked(packed) for request_id, packed in raw.items()}
+            await self._learn([record for record in records.values() if record is not None], fitness)
             for request_id in some:
                 if len(evidence.records) >= most:
                     return
                 evidence.unread -= 1
-                if request_id in raw:
-                    await self._take(raw[request_id], fitness)
+                if request_id in records:
+                    await self._take(records[request_id], fitness)
             self._noticed("reading", evidence.found - evidence.unread, evidence.found)
 
-    async def _take(self, raw: bytes, fitness: Fitness) -> None:
+    async def _learn(self, records: Sequence[DecisionRecord], fitness: Fitness) -> None:
+        """What more must be known of their items."""
+        made = [(each, await self._revision(each.circumstances.policy_revision)) for each in records]
+        postings = fitness.needed([(each, revision) for each, revision in made if revision is not None])
+        if postings:
+            fitness.learn(postings, await self._reader.candidates(postings))
+
+    async def _take(self, record: DecisionRecord | None, fitness: Fitness) -> None:
         evidence = self._evidence
-        try:
-            record = unpack(raw)
-        except UnreadableRecordError:
+        if record is None:
             evidence.left_out[LeftOut.UNREADABLE] += 1
             return
         said = record.circumstances
@@ -146,7 +169,7 @@ class Gatherer:
         revision = await self._revision(said.policy_revision)
         why = self._why_not(record, revision)
         if why is None and revision is not None:
-            why = fitness(record, revision)
+            why = fitness.why_not(record, revision)
         if why is None:
             evidence.records.append(record)
         else:
@@ -185,6 +208,13 @@ class Gatherer:
                 if event.kind in worth:
                     key = event.request_id, event.posting
                     evidence.earned[key] = evidence.earned.get(key, 0.0) + worth[event.kind]
+
+
+def _unpacked(raw: bytes) -> DecisionRecord | None:
+    try:
+        return unpack(raw)
+    except UnreadableRecordError:
+        return None
 
 
 def _by_chance(request_id: UUID) -> int:

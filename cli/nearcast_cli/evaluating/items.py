@@ -141,8 +141,7 @@ def _markets(
     if known.size < 2:
         return
     for place in np.argsort(-counts, kind="stable")[:_MOST_MARKETS]:
-        chosen = (numbers == known[place])[logs[0].request]
-        current, wanted = (log.only(chosen) for log in logs)
+        current, wanted = (log.only((numbers == known[place])[log.request]) for log in logs)
         yield MarketReport(
             atlas.id_of(int(known[place])),
             int(counts[place]),
@@ -164,6 +163,8 @@ def _logs(evidence: Evidence, judged: Sequence[Judged]) -> tuple[ShownItems, Sho
     for side in (0, 1):
         targets = [each.rows.targets[side] for each in judged]
         unsupported = np.concatenate([each.unsupported for each in targets])
+        # Places that a policy does not have are no rows of it.
+        shows = np.concatenate([each.shows for each in targets])
         logs.append(
             ShownItems(
                 session=np.repeat(sessions, sizes),
@@ -175,7 +176,7 @@ def _logs(evidence: Evidence, judged: Sequence[Judged]) -> tuple[ShownItems, Sho
                 unsupported=np.minimum(unsupported, 1.0),
                 modelled=modelled * attention,
                 expected=np.concatenate([each.expected for each in targets]) * attention,
-            )
+            ).only(shows)
         )
     return logs[0], logs[1]
 

@@ -98,7 +98,7 @@ def _beside_floors(policy: Policy) -> bytes:
     return msgspec.json.encode(
         (
             (master.prior_mean, master.prior_strength, master.half_life_days, master.goal),
-            (master.min_sessions, master.by_market, master.parent_strength),
+            (master.min_sessions, master.by_market, master.parent_strength, policy.segments.parent_strength),
             sorted(policy.feeds),
             {name: scenario.feeds for name, scenario in policy.scenarios.items()},
             {name: market.feeds for name, market in policy.markets.items() if market.feeds != _ANY.feeds},

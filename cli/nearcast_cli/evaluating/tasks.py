@@ -1,6 +1,6 @@
 """From a logged decision to the sides that policies take on it, or why that cannot be told."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from msgspec import Struct
@@ -9,12 +9,15 @@ from nearcast_bandit.arrays import Floats
 from nearcast_bandit.evaluation.slates import Chances, Side, SlateRows, slate_rows
 from nearcast_bandit.posterior import posterior_mean
 from nearcast_bandit.record import DecisionRecord, Pool
+from nearcast_cli.evaluating import rules
 from nearcast_cli.evaluating.gathering import Evidence, LeftOut
 from nearcast_cli.evaluating.odds import FeedOdds, Shares, are_told, refloored
 from nearcast_cli.evaluating.question import Question
 from nearcast_cli.evaluating.reach import Obstacle, obstacles
-from nearcast_cli.evaluating.sides import Taker
+from nearcast_cli.evaluating.sides import Taker, withheld
+from nearcast_cli.evaluating.traits import Traits
 from nearcast_server.choosing import eligible_feeds
+from nearcast_store.decisions.reading import Candidate
 from nearcast_store.markets.atlas import Atlas
 from nearcast_store.policies.protocol import Revision
 
@@ -39,10 +42,24 @@ class Task(Struct, frozen=True):
 class Fit:
     """Whether a record can be judged, by what its revision and both policies say."""
 
-    def __init__(self, question: Question, atlas: Atlas) -> None:
+    def __init__(self, question: Question, atlas: Atlas, traits: Traits) -> None:
         self._atlas = atlas
+        self._traits = traits
         self._both = question.in_force, question.wanted
         self._obstacles: dict[tuple[int, int], Sequence[Obstacle]] = {}
+
+    def needed(self, records: Iterable[tuple[DecisionRecord, Revision]]) -> list[int]:
+        """The items of which more must be known than the records hold, and is not known yet."""
+        return self._traits.unknown(
+            posting
+            for record, revision in records
+            if record.pool is not None and self._goes_by_traits(record, revision)
+            for posting in record.pool.postings.tolist()
+        )
+
+    def learn(self, postings: Sequence[int], found: Iterable[Candidate]) -> None:
+        """What is known of items that were needed."""
+        self._traits.learn(postings, {each.posting: each for each in found})
 
     def why_not(self, record: DecisionRecord, revision: Revision) -> LeftOut | None:
         """None where nothing is in the way."""
@@ -52,9 +69,47 @@ class Fit:
         market_id = self._atlas.id_of(said.market)
         if any(each.concerns(said.scenario, market_id) for each in self._in_the_way(revision)):
             return LeftOut.OBSTACLE
+        return self._lacks(self.taker(record, revision), record, revision)
+
+    def _lacks(self, taker: Taker, record: DecisionRecord, revision: Revision) -> LeftOut | None:
+        if not taker.is_as_recorded():
+            return LeftOut.OTHER_RULES
+        if taker.is_withheld():
+            return LeftOut.WITHHELD
+        if not self._goes_by_traits(record, revision):
+            return None
+        if taker.candidates is None:
+            return LeftOut.ITEMS_CHANGED
+        return LeftOut.WIDENED if self._looks_further(taker, record.circumstances.scenario) else None
+
+    def taker(self, record: DecisionRecord, revision: Revision) -> Taker:
+        """Who takes sides on it, with what is known besides."""
         assert record.pool is not None
-        taker = Taker(record, record.pool, revision)
-        return None if taker.own_ordering() == record.ordering else LeftOut.OTHER_RULES
+        said, candidates = record.circumstances, None
+        if self._goes_by_traits(record, revision):
+            candidates = self._traits.at(said.decided_at, record.pool.postings.tolist())
+        targets = [each.policy for each in self._both]
+        unheard = withheld(revision.policy, targets, said.scenario)
+        return Taker(record, record.pool, revision, candidates, unheard)
+
+    def _goes_by_traits(self, record: DecisionRecord, revision: Revision) -> bool:
+        scenario, policies = record.circumstances.scenario, [each.policy for each in self._both]
+        return all(scenario in each.scenarios for each in (revision.policy, *policies)) and any(
+            rules.needs_traits(revision.policy, each, scenario) for each in policies
+        )
+
+    def _looks_further(self, taker: Taker, scenario: str) -> bool:
+        """Where filters leave too few the radius widens, and nobody knows what is there."""
+        record = taker.record
+        for target in self._both:
+            out = rules.barred(
+                taker.revision.policy.scenarios[scenario],
+                target.policy.scenarios[scenario],
+                taker.candidates,
+            )
+            if out is not None and (record.circumstances.truncated or (~out).sum() < record.ordering.limit):
+                return True
+        return False
 
     def _in_the_way(self, revision: Revision) -> Iterator[Obstacle]:
         for target in self._both:
@@ -67,11 +122,14 @@ class Fit:
 class TaskMaker:
     """Takes both policies' sides on every record."""
 
-    def __init__(self, question: Question, evidence: Evidence, atlas: Atlas, odds: FeedOdds) -> None:
+    def __init__(
+        self, question: Question, evidence: Evidence, atlas: Atlas, odds: FeedOdds, fit: Fit
+    ) -> None:
         self._question = question
         self._evidence = evidence
         self._atlas = atlas
         self._odds = odds
+        self._fit = fit
         self._both = question.in_force, question.wanted
         used = {record.circumstances.policy_revision for record in evidence.records}
         policies = [evidence.revisions[number].policy for number in used]
@@ -81,14 +139,12 @@ class TaskMaker:
         """One for each record."""
         for record in self._evidence.records:
             revision = self._evidence.revisions[record.circumstances.policy_revision]
-            assert record.pool is not None
-            taker = Taker(record, record.pool, revision)
+            taker = self._fit.taker(record, revision)
             current, wanted = (
                 taker.target(target, self._shares(record, revision, target)) for target in self._both
             )
-            yield Task(
-                record, taker.logged(), (current, wanted), self._model(record.pool), self._question.positions
-            )
+            model = self._model(taker.pool)
+            yield Task(record, taker.logged(), (current, wanted), model, self._question.positions)
 
     def _shares(self, record: DecisionRecord, revision: Revision, target: Revision) -> Shares:
         """Those that were recorded under other floors, or all of them as they would be published now."""

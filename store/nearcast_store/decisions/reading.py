@@ -70,6 +70,17 @@ class FeedSession(NamedTuple):
     segment: int = 0
 
 
+class Candidate(NamedTuple):
+    """What rules go by of an item, which has been so since `updated_at`, in unix seconds."""
+
+    posting: int
+    item_id: str
+    category: str
+    owner: str
+    tags: tuple[str, ...]
+    updated_at: float
+
+
 class DecisionReader:
     """One tenant's, within one transaction."""
 
@@ -107,6 +118,16 @@ class DecisionReader:
             timeout=LONGEST_S,
         )
         return [Happened(*row) for row in rows]
+
+    async def candidates(self, postings: Sequence[int]) -> list[Candidate]:
+        """Those of these items that are still there."""
+        rows = await self._connection.fetch(
+            _DECISIONS["list_candidates"], self._tenant_id, postings, timeout=LONGEST_S
+        )
+        return [
+            Candidate(posting, item_id, category or "", owner or "", tuple(tags), updated_at)
+            for posting, item_id, category, owner, tags, updated_at in rows
+        ]
 
     async def explored(self, days: Days) -> list[Explored]:
         """Day by day."""

@@ -57,3 +57,11 @@ where tenant_id = $1 and identity_day between $2 and $3 and origin_id >= $4 and 
   and learned and not explore
 group by policy_epoch, session_hash, feed, market, scenario, policy_revision
 order by policy_epoch, session_hash, feed, market, scenario, policy_revision;
+
+-- name: list_candidates
+-- Items as they are now, and since when they are so; of those that were deleted it is not known.
+select posting, item_id, body->>'category', body->>'owner',
+       array(select tag->>0 from jsonb_array_elements(body->'tags') tag),
+       extract(epoch from updated_at)::float8
+from items
+where tenant_id = $1 and posting = any($2::bigint[]) and (deleted_at is null or expires_at is not null);

@@ -20,6 +20,7 @@ from nearcast_cli.evaluating.question import Question, unapplied
 from nearcast_cli.evaluating.reach import obstacles, only_feeds_change
 from nearcast_cli.evaluating.sides import logged_explore_share
 from nearcast_cli.evaluating.tasks import Fit, TaskMaker
+from nearcast_cli.evaluating.traits import Traits
 from nearcast_config.mastery import Market, MarketKind, Master
 from nearcast_config.policy import (
     Decisions,
@@ -216,7 +217,7 @@ def question_of(before: Policy, after: Policy) -> Question:
 
 def judged(question: Question, evidence: Evidence) -> ItemReport | None:
     """What can be judged of it, as it would have been read."""
-    fit, fitting = Fit(question, NO_MARKETS), []
+    fit, fitting = Fit(question, NO_MARKETS, Traits()), []
     for record in evidence.records:
         why = fit.why_not(record, evidence.revisions[record.circumstances.policy_revision])
         if why is None:
@@ -224,7 +225,7 @@ def judged(question: Question, evidence: Evidence) -> ItemReport | None:
         else:
             evidence.left_out[why] += 1
     evidence.records = fitting
-    tasks = list(TaskMaker(question, evidence, NO_MARKETS, FeedOdds({}, 0.0)).tasks())
+    tasks = list(TaskMaker(question, evidence, NO_MARKETS, FeedOdds({}, 0.0), fit).tasks())
     return judge_items(question, evidence, NO_MARKETS, tasks, lambda _stage, _done, _all: None)
 
 
