@@ -1,14 +1,14 @@
 """Which changes of a policy can be judged from logged decisions: those that a record tells all about.
 
-A record holds what competed, with A and B of every kind; what an item is, its catalogue tells as long as it has
-not changed. What would bring other candidates or count evidence otherwise is in neither, and a key that is not
-known here is never guessed at.
+A record holds what competed, with A and B of every kind; what an item is the catalogue tells, as long as it
+has not changed. What would bring other candidates or count evidence otherwise is in neither, and a key that is
+not known here is never guessed at.
 """
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 
+from nearcast_cli.evaluating.refusals import FILTERS, NEWCOMERS, PRIORS, is_of, why_not
 from nearcast_cli.evaluating.rules import only_fewer
 from nearcast_config.mastery import Market
 from nearcast_config.policy import Feed, Policy
@@ -36,81 +36,6 @@ _JUDGED = (
 _IDLE = (
     *("decisions.*", "freshness.*", "draws.interval_minutes"),
     *("master.epoch_minutes", "master.default_feed", "master.holdout_share", "master.holdout_salt"),
-)
-# Of a surface's filters those that let fewer through are judged by what items are.
-_FILTERS = (
-    *("scenarios.*.categories", "scenarios.*.exclude_categories", "scenarios.*.exclude_item_ids"),
-    *("scenarios.*.tags_all", "scenarios.*.tags_any", "scenarios.*.exclude_tags"),
-)
-_NEWCOMERS = ("newcomers.floor_share", "newcomers.cap_share")
-_PRIORS = ("kinds.*.prior_mean", "kinds.*.prior_strength", "priors.*", "newcomers.beats_incumbent")
-_WHY = (
-    (_PRIORS, "priors are learned, and no fit was ever made under the new policy; try it as a shadow"),
-    (
-        ("exposure.*", "kinds.*.maturity_hours", "attribution.*", "markets.*.half_life_hours"),
-        "records hold A and B, not the events they were counted from, so what would be believed is not known;"
-        " rehearse it with `nearcast policy preview` or `nearcast simulate`",
-    ),
-    (
-        ("slate.max_limit",),
-        "whoever was given the most may have asked for more, and what would stand there was not shown; try it"
-        " on a share of sessions with `nearcast experiment`",
-    ),
-    (
-        ("slate.default_limit", "scenarios.*.limit"),
-        "records do not say whether a request named its limit, so whose slates would be shorter or longer is"
-        " not known; judge `slate.max_limit`, or try it on a share of sessions with `nearcast experiment`",
-    ),
-    (
-        ("radius.*", "slate.max_candidates", "scenarios.*.radius_m"),
-        "records hold what competed, not what lies farther or how far it is; try it on a share of sessions"
-        " with `nearcast experiment`",
-    ),
-    (
-        _FILTERS,
-        "it lets in what did not compete, and records do not say what would; only fewer items can be judged."
-        " Try it on a share of sessions with `nearcast experiment`",
-    ),
-    (
-        ("scenarios.*.distance_half_m",),
-        "records do not say how far each item was; try it on a share of sessions with `nearcast experiment`",
-    ),
-    (
-        ("seen.*", "scenarios.*.seen", "scenarios.*.seen_fade", "scenarios.*.exclude_seen"),
-        "records do not say what a person had seen, and what they would see follows from the policy itself;"
-        " rehearse it with `nearcast simulate`",
-    ),
-    (
-        ("scenarios.*.pins",),
-        "what stood at a pinned place was not left to chance, and what would stand there was never shown; try"
-        " it on a share of sessions with `nearcast experiment`",
-    ),
-    (
-        ("caps.*",),
-        "how often something was shown within the hour follows from the policy itself, so no log of another"
-        " one tells who would pause; rehearse it with `nearcast simulate`",
-    ),
-    (
-        ("newcomers.until_exposures",),
-        "records say who was new by the limit that held, not how often each was shown",
-    ),
-    (
-        _NEWCOMERS,
-        "while no places are kept for or from newcomers records do not say who is new; try it on a share of"
-        " sessions with `nearcast experiment`",
-    ),
-    (("segments.names",), "which of the new segments somebody belongs to was not asked"),
-    (
-        ("feeds.*.needs", "feeds.*.min_candidates"),
-        "records do not say who asked, nor how many items the market held",
-    ),
-    (
-        ("master.frozen", "markets.*.frozen"),
-        "what is frozen is not chosen by the bandits; hold out a share (`master.holdout_share`) to compare",
-    ),
-    (("kinds.*.rewards_feed",), "feeds were counted by other events"),
-    (("markets.*.kinds*",), "records do not say of which market an item is"),
-    (("kinds.*",), "the records know no such kind, so nothing is believed of it"),
 )
 
 
@@ -140,8 +65,8 @@ def obstacles(before: Policy, after: Policy) -> tuple[Obstacle, ...]:
 def only_feeds_change(before: Policy, after: Policy) -> bool:
     """Whether items are ordered as before, by whatever feed, and only shares of feeds differ."""
     keys = [_key(change) for change in policy_changes(before, after)]
-    touching = [key for key in keys if not (_is_of(key, _IDLE) or _freezes_nothing(key, before, after))]
-    return bool(touching) and all(_is_of(key, _FEEDS_ALONE) for key in touching)
+    touching = [key for key in keys if not (is_of(key, _IDLE) or _freezes_nothing(key, before, after))]
+    return bool(touching) and all(is_of(key, _FEEDS_ALONE) for key in touching)
 
 
 def _obstacles(before: Policy, after: Policy) -> Iterator[Obstacle]:
@@ -149,11 +74,11 @@ def _obstacles(before: Policy, after: Policy) -> Iterator[Obstacle]:
         key = _key(change)
         realm, _, rest = key.partition(".")
         name = _named(rest, realm, before, after)
-        if _is_of(key, _JUDGED) and _is_known(key, name, before, after):
+        if is_of(key, _JUDGED) and _is_known(key, name, before, after):
             continue
         if (
-            _is_of(key, _IDLE)
-            or (_is_of(key, _PRIORS) and _is_told_of_priors(name, before, after))
+            is_of(key, _IDLE)
+            or (is_of(key, PRIORS) and _is_told_of_priors(name, before, after))
             or _is_new_or_gone(key, name, before, after)
             or _freezes_nothing(key, before, after)
             or _leaves_less(key, name, before, after)
@@ -172,7 +97,7 @@ def _leaves_less(key: str, name: str, before: Policy, after: Policy) -> bool:
     """Whether a change only takes away from what was shown, or from what competed."""
     if key == "slate.max_limit":
         return after.slate.max_limit <= before.slate.max_limit
-    if not _is_of(key, _FILTERS) or name not in before.scenarios or name not in after.scenarios:
+    if not is_of(key, FILTERS) or name not in before.scenarios or name not in after.scenarios:
         return False
     return only_fewer(key.rpartition(".")[2], before.scenarios[name], after.scenarios[name])
 
@@ -181,7 +106,7 @@ def _is_told_who_is_new(key: str, before: Policy, after: Policy) -> bool:
     """Only where places were kept for newcomers, or from them, do records say who is one."""
     if key == "newcomers.until_exposures":
         return not before.newcomers.have_budget and not after.newcomers.have_budget
-    return _is_of(key, _NEWCOMERS) and (before.newcomers.have_budget or not after.newcomers.have_budget)
+    return is_of(key, NEWCOMERS) and (before.newcomers.have_budget or not after.newcomers.have_budget)
 
 
 def _is_told_of_priors(name: str, before: Policy, after: Policy) -> bool:
@@ -221,7 +146,7 @@ def _is_new_or_gone(key: str, name: str, before: Policy, after: Policy) -> bool:
 
 def _freezes_nothing(key: str, before: Policy, after: Policy) -> bool:
     """A market that is named for the first time, or no longer, is neither frozen nor lifted by that."""
-    if not _is_of(key, ("markets.*.frozen",)):
+    if not is_of(key, ("markets.*.frozen",)):
         return False
     name = key.removeprefix("markets.").removesuffix(".frozen")
     one, other = (policy.markets.get(name, _NOTHING_SAID) for policy in (before, after))
@@ -229,17 +154,10 @@ def _freezes_nothing(key: str, before: Policy, after: Policy) -> bool:
 
 
 def _why(key: str, name: str, before: Policy) -> str:
-    if _is_of(key, _PRIORS) and _has_own(name, before):
+    if is_of(key, PRIORS) and _has_own(name, before):
         return "markets have priors of their own for it, and records do not say of which market an item is"
-    for patterns, why in _WHY:
-        if _is_of(key, patterns):
-            return why
-    return "the records do not tell what it would have done"
+    return why_not(key)
 
 
 def _key(change: Change) -> str:
     return change.key.removeprefix(_PREFIX)
-
-
-def _is_of(key: str, patterns: tuple[str, ...]) -> bool:
-    return any(fnmatchcase(key, pattern) for pattern in patterns)
