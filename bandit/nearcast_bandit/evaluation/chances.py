@@ -55,7 +55,8 @@ def chances(record: DecisionRecord, k: int, draws: int = DRAWS) -> Floats:
         return _replayed(record, k, draws)
     if order == "explore":
         return _shuffled(record, record.pool, k) if is_plain(record) else _replayed(record, k, draws)
-    return _replayed(record, k, 1)
+    # Which places are kept for newcomers goes by the seed, whatever the order.
+    return _replayed(record, k, 1 if record.ordering.budget is None else draws)
 
 
 def is_plain(record: DecisionRecord) -> bool:

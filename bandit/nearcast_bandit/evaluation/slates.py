@@ -118,12 +118,7 @@ class Chances:
         """P(candidate at position) by one way, for each candidate of the record."""
         pool, ordering = side.competing(are_weighed=way.is_weighed), replaced(way.ordering, seed=0)
         taken = replace(record, ordering=ordering, pool=pool, layout=way.layout)
-        # Orders without a draw are quick, and no two requests stand at the same distances.
-        found = (
-            chances(taken, k, self.draws)
-            if ordering.order in OWN_RECORDS
-            else self._one((_digest(pool), ordering, way.layout, k), taken)
-        )
+        found = self._one((_digest(pool), ordering, way.layout, k), taken)
         total = np.zeros((side.pool.postings.size, k))
         total[slice(None) if side.barred is None else ~side.barred] = found
         total[:, side.limit :] = 0

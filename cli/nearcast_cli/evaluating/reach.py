@@ -1,8 +1,8 @@
 """Which changes of a policy can be judged from logged decisions: those that a record tells all about.
 
 A record holds what competed, with A and B of every kind; what an item is the catalogue tells, as long as it
-has not changed. What would bring other candidates or count evidence otherwise is in neither, and a key that is
-not known here is never guessed at.
+has not changed. What would bring other candidates or count evidence otherwise is in neither, and a key that
+is not known here is never guessed at.
 """
 
 from collections.abc import Iterator, Mapping
@@ -119,9 +119,20 @@ def _has_own(kind: str, policy: Policy) -> bool:
 
 
 def _is_known(key: str, name: str, before: Policy, after: Policy) -> bool:
-    """A new kind is not in the records: as long as it weighs nothing it is not missed."""
-    is_new = key.startswith("kinds.") and name not in before.kinds
-    return not is_new or after.kinds[name].weight == 0
+    """A new kind is not in the records: as long as it weighs nothing it is not missed.
+
+    Where people are taken to leave at kinds with a weight, another set of those is other evidence.
+    """
+    if not key.startswith("kinds.") or name not in after.kinds:
+        return True
+    if name not in before.kinds:
+        return after.kinds[name].weight == 0
+    weighs = [policy.kinds[name].weight > 0 for policy in (before, after)]
+    return weighs[0] == weighs[1] or not any(_stops_by_weight(each) for each in (before, after))
+
+
+def _stops_by_weight(policy: Policy) -> bool:
+    return policy.exposure.mode == "cascade" and not policy.exposure.stops_at
 
 
 def _named(rest: str, realm: str, before: Policy, after: Policy) -> str:
@@ -154,6 +165,10 @@ def _freezes_nothing(key: str, before: Policy, after: Policy) -> bool:
 
 
 def _why(key: str, name: str, before: Policy) -> str:
+    if key.endswith(".weight") and name in before.kinds:
+        return (
+            "people are taken to leave at kinds with a weight (exposure.stops_at), so it counts evidence anew"
+        )
     if is_of(key, PRIORS) and _has_own(name, before):
         return "markets have priors of their own for it, and records do not say of which market an item is"
     return why_not(key)
