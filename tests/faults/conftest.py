@@ -16,7 +16,7 @@ SEED = int(os.environ.get("NEARCAST_FAULT_SEED", "1"))
 
 @pytest.fixture(scope="session")
 async def whole_house() -> AsyncIterator[House]:
-    with open_directory() as directory:
+    with open_directory(on_disk=True) as directory:
         async with open_house(Path(directory), SEED) as house:
             yield house
 

@@ -47,7 +47,7 @@ class Run:
     async def until_time_is_up(self) -> None:
         """Each house stands for ten minutes."""
         while not self.broken and self._left_s > 0:
-            with open_directory() as directory:
+            with open_directory(on_disk=True) as directory:
                 async with open_house(Path(directory), self._seed) as house:
                     await self._live_in(house)
 
