@@ -5,11 +5,24 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from nearcast_cli.embedded import Endpoints
 from tests.leftovers import MARK, processes_left, wait_until_gone
+from tests.order import turn_of
 from tests.services import database_name, new_database, open_directory, redis_databases, running_servers
+
+# The same examples in every run, and as long for each as a busy machine needs; --hypothesis-profile=exploring
+# draws others.
+hypothesis.settings.register_profile("exploring", deadline=None)
+hypothesis.settings.register_profile("steady", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("steady")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files in the order in which they are best begun; the tests of a file stay as they are."""
+    items.sort(key=lambda item: turn_of(item.path))
 
 
 @dataclass(slots=True)

@@ -59,7 +59,7 @@ class Crew:
     def address(self) -> str:
         return f"127.0.0.1:{self.said['grpc_port']}"
 
-    async def call(self, channel: grpc.aio.Channel, request: Message, timeout_s: float = 5.0) -> Any:
+    async def call(self, channel: grpc.aio.Channel, request: Message, timeout_s: float = 20.0) -> Any:
         """Send a request to the RPC whose request it is."""
         name = request.DESCRIPTOR.name.removesuffix("Request")
         send: Any = channel.unary_unary(
@@ -73,7 +73,7 @@ class Crew:
         """A connection of its own."""
         return grpc.aio.insecure_channel(self.address, options=(*CHANNEL, *options))
 
-    async def record(self, channel: grpc.aio.Channel, timeout_s: float = 5.0) -> str:
+    async def record(self, channel: grpc.aio.Channel, timeout_s: float = 20.0) -> str:
         """One event; its id, once it is acknowledged."""
         (event,) = events()
         stub = event_pb2_grpc.EventServiceStub(channel)

@@ -120,7 +120,7 @@ class Gateway:
         body: bytes,
         *,
         metadata: Sequence[tuple[str, str | bytes]] = (),
-        timeout_s: float | None = 5.0,
+        timeout_s: float | None = 20.0,
     ) -> bytes:
         """Bytes in, bytes out; Refusal for an error status."""
         call: Any = self.channel.unary_unary(path, request_serializer=None, response_deserializer=None)
@@ -131,7 +131,7 @@ class Gateway:
         return answer
 
     async def call(
-        self, tenant: Tenant, request: Message, *, role: Role = "operator", timeout_s: float | None = 5.0
+        self, tenant: Tenant, request: Message, *, role: Role = "operator", timeout_s: float | None = 20.0
     ) -> Any:
         """Send a request to the RPC whose request it is."""
         name = request.DESCRIPTOR.name.removesuffix("Request")

@@ -14,11 +14,23 @@ from tests.services import open_directory
 SEED = int(os.environ.get("NEARCAST_FAULT_SEED", "1"))
 
 
+HOUSE = pytest.StashKey[House]()
+
+
 @pytest.fixture(scope="session")
-async def whole_house() -> AsyncIterator[House]:
+async def whole_house(request: pytest.FixtureRequest) -> AsyncIterator[House]:
     with open_directory(on_disk=True) as directory:
         async with open_house(Path(directory), SEED) as house:
+            request.config.stash[HOUSE] = house
             yield house
+
+
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """While other rooms are tested nobody is at home: idle processes take a seventh of a core."""
+    house = item.config.stash.get(HOUSE, None)
+    if house and nextitem and nextitem.path.parent != item.path.parent:
+        for station in house.stations:
+            station.abandon()
 
 
 @pytest.fixture

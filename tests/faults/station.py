@@ -63,6 +63,12 @@ class Station:
             await self.kill()
             await self.start()
 
+    def abandon(self) -> None:
+        """Kill what runs and wait for nothing; it can be restored."""
+        if self._child is not None:
+            self._is_usual = False
+            self._child.send(Signals.SIGKILL)
+
     async def dies(self) -> None:
         """Wait until the process has died at the point it was armed with."""
         await self.child.ended()

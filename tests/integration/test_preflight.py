@@ -51,11 +51,18 @@ async def redis(own: Endpoints) -> AsyncIterator[RedisConnection]:
     await connection.close()
 
 
-@pytest.fixture
-async def dsn(own: Endpoints) -> AsyncIterator[str]:
-    """A migrated database with the partitions of today."""
+@pytest.fixture(scope="module")
+async def template(own: Endpoints) -> AsyncIterator[str]:
+    """The name of a migrated database, for making others."""
     async with new_database(own.postgres_dsn) as made:
         await migrate(made)
+        yield database_name(made)
+
+
+@pytest.fixture
+async def dsn(own: Endpoints, template: str) -> AsyncIterator[str]:
+    """A migrated database with the partitions of today."""
+    async with new_database(own.postgres_dsn, template) as made:
         pool = await open_pool(made, 1, 10.0)
         await Partitions(pool).ensure_around(datetime.now(UTC).date())
         await pool.close()

@@ -11,7 +11,7 @@ from nearcast_cli.checkout import command_name, find_checkout
 from nearcast_cli.failure import CommandFailedError
 
 # Most of the time of the whole suite is waited for processes that start, die and come back. A file stays in
-# one worker, and with it what its tests share.
+# one worker, and with it what its tests share; the tests themselves say which files begin.
 MOST_WORKERS = 4
 LEAST_WORKERS = 2
 
@@ -47,4 +47,4 @@ def command(arguments: tuple[str, ...]) -> int:
 def in_parallel(cores: int) -> tuple[str, ...]:
     """What tells pytest to run in several processes, each with servers of its own."""
     workers = min(max(cores, LEAST_WORKERS), MOST_WORKERS)
-    return (f"--numprocesses={workers}", "--dist=loadfile")
+    return (f"--numprocesses={workers}", "--dist=loadfile", "--no-loadscope-reorder")

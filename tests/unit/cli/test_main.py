@@ -87,7 +87,8 @@ def test_version_says_what_runs(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize(("cores", "workers"), [(1, 2), (3, 3), (64, 4)])
 def test_all_tests_run_in_parallel_a_file_in_one_worker(cores: int, workers: int) -> None:
-    assert in_parallel(cores) == (f"--numprocesses={workers}", "--dist=loadfile")
+    told = in_parallel(cores)
+    assert told == (f"--numprocesses={workers}", "--dist=loadfile", "--no-loadscope-reorder")
 
 
 def test_test_hands_its_arguments_to_pytest() -> None:
