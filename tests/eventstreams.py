@@ -24,7 +24,7 @@ from nearcast_ledger.requestid import RequestIds
 from tests.gateways import Refusal
 
 PATH = "/nearcast.v1.EventService/StreamEvents"
-PATIENCE_S = 10.0
+PATIENCE_S = 30.0
 _ids = RequestIds(lambda: time.time_ns() // 1_000_000, secrets.token_bytes)
 
 

@@ -160,7 +160,7 @@ class Gateway:
         async def is_known() -> bool:
             return await self.reason_of(tenant, nearby(0.0, 0.0)) != "SERVER_NOT_READY"
 
-        await eventually(is_known, 10.0)
+        await eventually(is_known, 30.0)
         return tenant
 
     async def state(self, tenant: Tenant) -> tuple[int, ...]:
@@ -239,7 +239,7 @@ async def running(
 
     task = asyncio.ensure_future(start(stop, tell))
     try:
-        async with asyncio.timeout(20.0):
+        async with asyncio.timeout(60.0):
             await asyncio.wait({task, told}, return_when=asyncio.FIRST_COMPLETED)
             if task.done():
                 await task
@@ -252,7 +252,7 @@ async def running(
         yield what
     finally:
         stop.set()
-        async with asyncio.timeout(20.0):
+        async with asyncio.timeout(60.0):
             await task
 
 

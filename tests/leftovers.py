@@ -10,7 +10,7 @@ from threading import Event
 MARK = "NEARCAST_TESTS_OF"
 # Python's own helpers, which end with the interpreter.
 HARMLESS = ("multiprocessing.resource_tracker", "multiprocessing.forkserver")
-PATIENCE_S = 5.0
+PATIENCE_S = 20.0
 
 
 def _read(path: Path) -> str:

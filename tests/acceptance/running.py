@@ -55,12 +55,16 @@ def answer(*arguments: str | Path, given: str | None = None, within_s: float = 1
 
 
 def eventually(look: Callable[[], Any], within_s: float = PATIENCE_S) -> Any:
-    """What the look gives once it gives something true."""
+    """What the look gives once it gives something true; half of the time is left to what is looked at."""
     deadline_s = time.monotonic() + within_s
-    while not (found := look()):
-        assert time.monotonic() < deadline_s, f"not within {within_s:.0f} s; last seen: {found!r}"
-        Event().wait(0.05)
-    return found
+    while True:
+        began_s = time.monotonic()
+        found = look()
+        if found:
+            return found
+        ended_s = time.monotonic()
+        assert ended_s < deadline_s, f"not within {within_s:.0f} s; last seen: {found!r}"
+        Event().wait(max(ended_s - began_s, 0.05))
 
 
 class Up:

@@ -67,7 +67,7 @@ def running(until: str, *arguments: str | Path) -> Iterator[str]:
         yield logged
     finally:
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=30)
+        process.communicate(timeout=60)
 
 
 @pytest.mark.parametrize(("command", "ready"), PROCESSES)

@@ -63,7 +63,7 @@ async def scribe_of(crew: Crew, other_than: int = 0) -> int:
 
 
 async def test_a_killed_scribe_is_started_again_and_no_answer_fails_meanwhile(start_crew: StartCrew) -> None:
-    crew = await start_crew()
+    crew = await start_crew(NEARCAST_KERNEL="twin")
     await put(crew, "bakery")
     await shown(crew, "bakery")
     first = await scribe_of(crew)
@@ -92,7 +92,7 @@ async def test_a_killed_scribe_is_started_again_and_no_answer_fails_meanwhile(st
 
 @pytest.mark.parametrize("workers", ["1", "2"])
 async def test_a_scribe_whose_parent_is_killed_ends(start_crew: StartCrew, workers: str) -> None:
-    crew = await start_crew("--workers", workers, ready=False)
+    crew = await start_crew("--workers", workers, ready=False, NEARCAST_KERNEL="twin")
     await crew.keeping.hears("gateway.ready")
     pid = await scribe_of(crew)
     await crew.keeping.hears("scribe.ready")

@@ -14,7 +14,7 @@ from tests.acceptance.running import answer, nearcast
 from tests.gateways import eventually
 from tests.integration.behaviour_tables import Shop, open_shop
 
-TIMEOUT_S = 30.0
+TIMEOUT_S = 60.0
 SETTINGS = """\
 [postgres]
 dsn = "{dsn}"

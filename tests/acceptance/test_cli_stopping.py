@@ -10,7 +10,7 @@ from nearcast_cli.embedded import Endpoints
 from tests.acceptance.running import Up, alive, answer, eventually, nearcast
 
 ITEM = json.dumps({"item_id": "kept", "locations": [{"latitude": 59.91, "longitude": 10.75}]})
-SOON_S = 20.0
+SOON_S = 60.0
 
 
 @pytest.fixture

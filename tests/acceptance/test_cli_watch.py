@@ -15,7 +15,7 @@ from tests.acceptance.running import COMMAND, environment, nearcast
 from tests.audience import gather_audience
 from tests.gateways import Gateway, Tenant, make_config, running_gateway, running_keeper
 
-SOON_S = 20.0
+SOON_S = 60.0
 
 
 @asynccontextmanager

@@ -6,6 +6,7 @@ import signal
 import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 
 import grpc
@@ -24,8 +25,9 @@ CALLS = 'nearcast_server_call_seconds_count{code="OK",method="RecordEvents"}'
 
 @pytest.fixture
 async def start_crew(database: str, redis_url: str, tmp_path: Path) -> AsyncIterator[StartCrew]:
+    """Crews without machine code, unless a test asks for it: loading it takes each process seconds."""
     async with crews(database, redis_url, tmp_path) as start:
-        yield start
+        yield partial(start, NEARCAST_KERNEL="twin")
 
 
 async def through_all(crew: Crew, connections: int = CONNECTIONS) -> list[str]:
@@ -47,7 +49,7 @@ async def until_dead(*pids: int) -> None:
 
 
 async def test_workers_are_one_gateway_on_one_port(start_crew: StartCrew) -> None:
-    crew = await start_crew()
+    crew = await start_crew(NEARCAST_KERNEL="auto")
     assert crew.said["workers"] == 2
     pids = crew.pids()
     await through_all(crew)

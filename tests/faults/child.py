@@ -15,7 +15,7 @@ from tests.leftovers import MARK
 
 CIRCUMSTANCES = Path(__file__).with_name("circumstances")
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE_S = 60.0
+PATIENCE_S = 100.0
 LINES_SHOWN = 15
 
 

@@ -65,7 +65,7 @@ async def test_a_client_that_dies_goes_on_from_its_journal(house: House) -> None
     async def busy() -> bool:
         return house.client.in_flight > 1
 
-    await eventually(busy, 5.0)
+    await eventually(busy, 20.0)
     await house.client.end()
     await house.client.take_up()
     assert await house.verdict() == []
@@ -80,7 +80,7 @@ async def test_a_stopping_gateway_answers_what_it_has_taken(house: House) -> Non
     async def under_way() -> bool:
         return house.client.in_flight == len(batches)
 
-    await eventually(under_way, 5.0)
+    await eventually(under_way, 20.0)
     await house.gateways[0].close()
     answered = await asyncio.gather(*sending)
     assert any(answered)

@@ -344,7 +344,7 @@ async def test_it_sums_the_hours_of_a_day_that_is_long_past(house: House) -> Non
 async def test_it_stops_at_once_while_everything_is_away(house: House) -> None:
     await house.postgres.cut()
     await house.redis.cut()
-    async with asyncio.timeout(5), house.keeper():
+    async with asyncio.timeout(10), house.keeper():
         pass
     await house.postgres.mend()
     await house.redis.mend()

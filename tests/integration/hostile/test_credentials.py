@@ -31,7 +31,7 @@ EMPTY_HANDED = {
     "GetExperiment": "EXPERIMENT_NOT_FOUND",
 }
 UNKNOWN = "the API key is unknown, expired or revoked"
-LATEST_S = 5.0
+LATEST_S = 20.0
 
 
 async def asked(

@@ -191,7 +191,7 @@ async def test_a_sender_who_hangs_up_leaves_nothing_behind(faulty: Faulty) -> No
         await stream.send(batch(1), batch(2))
         await log.begins(2)
         stream.call.cancel()
-        async with asyncio.timeout(2.0):
+        async with asyncio.timeout(20.0):
             await faulty.in_flight.ended()
     assert (log.waiting, faulty.appended) == (0, [])
     assert ends(faulty, "gone") == 1.0

@@ -167,7 +167,7 @@ async def test_what_waits_is_written_while_it_runs_and_the_rest_at_the_end() -> 
     house, stop = House(by("nearest"), by("newest")), asyncio.Event()
     running = asyncio.create_task(house.rehearsal.run(stop))
     await house.ask()
-    async with asyncio.timeout(10.0):
+    async with asyncio.timeout(20.0):
         await house.kept.some.wait()
     stop.set()
     await running

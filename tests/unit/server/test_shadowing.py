@@ -217,7 +217,7 @@ async def test_one_check_does_not_wait_for_another() -> None:
     async def alike() -> object:
         return sides.checks("alike") == 2
 
-    await eventually(alike, 5.0)
+    await eventually(alike, 20.0)
     stop.set()
     await running
 
@@ -237,7 +237,7 @@ async def test_an_index_that_is_away_is_no_difference() -> None:
     async def dropped() -> object:
         return sides.checks("dropped")
 
-    await eventually(dropped, 5.0)
+    await eventually(dropped, 20.0)
     stop.set()
     await running
     assert not sides.shadow.doubts(TENANT)

@@ -11,7 +11,7 @@ async def test_a_stop_ends_a_pause() -> None:
     stop = asyncio.Event()
     pausing = asyncio.ensure_future(pause_until(stop)(3600))
     stop.set()
-    await asyncio.wait_for(pausing, 5)
+    await asyncio.wait_for(pausing, 20)
 
 
 def test_a_pause_ends_by_itself_and_leaves_nothing_waiting() -> None:
@@ -19,7 +19,7 @@ def test_a_pause_ends_by_itself_and_leaves_nothing_waiting() -> None:
 
     async def pause() -> None:
         stop = asyncio.Event()
-        await asyncio.wait_for(pause_until(stop)(0.001), 5)
+        await asyncio.wait_for(pause_until(stop)(0.001), 20)
         assert not stop.is_set()
         assert asyncio.all_tasks() == {asyncio.current_task()}
 
@@ -53,9 +53,9 @@ async def test_a_tally_wakes_who_waits_for_its_number_and_nobody_else() -> None:
     second, third = asyncio.ensure_future(tally.reached(2)), asyncio.ensure_future(tally.reached(3))
     await tally.reached(0)
     tally.add(2)
-    await asyncio.wait_for(second, 5)
+    await asyncio.wait_for(second, 20)
     assert not third.done()
     tally.add()
-    await asyncio.wait_for(third, 5)
-    await asyncio.wait_for(tally.reached(3), 5)
+    await asyncio.wait_for(third, 20)
+    await asyncio.wait_for(tally.reached(3), 20)
     assert tally.count == 3

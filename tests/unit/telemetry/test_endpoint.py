@@ -50,7 +50,7 @@ async def ask(port: int, raw: bytes) -> tuple[str, bytes]:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(raw)
     try:
-        answer = await asyncio.wait_for(reader.read(), 5)
+        answer = await asyncio.wait_for(reader.read(), 20)
     except ConnectionResetError:
         answer = b""
     writer.close()
@@ -110,7 +110,7 @@ async def test_connections_beyond_the_limit_are_dropped_and_the_rest_served(port
     assert await ask(port, b"GET /healthz HTTP/1.1\r\n\r\n") == ("", b"")
     reader, writer = held[0]
     writer.write(b"GET /healthz HTTP/1.1\r\n\r\n")
-    assert (await asyncio.wait_for(reader.read(), 5)).endswith(b"alive\n")
+    assert (await asyncio.wait_for(reader.read(), 20)).endswith(b"alive\n")
     for _, each in held:
         each.close()
 
@@ -125,7 +125,7 @@ async def test_close_does_not_wait_for_a_silent_client(readiness: Readiness) -> 
     endpoint = Endpoint(lambda: b"", readiness, setting="keeper.metrics_port", read_timeout_s=60)
     port = await endpoint.start("127.0.0.1", 0)
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    await asyncio.wait_for(endpoint.close(), 5)
+    await asyncio.wait_for(endpoint.close(), 20)
     with pytest.raises(OSError):  # noqa: PT011 - refused, reset or unreachable, by system
         await asyncio.open_connection("127.0.0.1", port)
     writer.close()

@@ -15,7 +15,7 @@ async def test_a_signal_sets_the_event_and_everything_is_put_back(number: signal
     with stop_on_signals() as stop:
         assert not stop.is_set()
         os.kill(os.getpid(), number)
-        await asyncio.wait_for(stop.wait(), 5)
+        await asyncio.wait_for(stop.wait(), 20)
         # The second one ends the process at once.
         assert signal.getsignal(number) is signal.SIG_DFL
     assert [signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)] == before
