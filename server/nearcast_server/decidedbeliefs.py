@@ -59,8 +59,8 @@ def _draw(record: DecisionRecord, pool: Pool, line: int, row: int) -> float:
     ordering = record.ordering
     if ordering.order != "draw":
         return 0.0
-    shapes = [np.clip(each[line, [row]], SHAPE_FLOOR, SHAPE_CEILING) for each in (pool.a, pool.b)]
-    sharp = sharpen(*shapes, ordering.sharpness)
+    a, b = (np.clip(each[line, [row]], SHAPE_FLOOR, SHAPE_CEILING) for each in (pool.a, pool.b))
+    sharp = sharpen(a, b, ordering.sharpness)
     drawn = draw_betas(ordering.seed, pool.postings[[row]], pool.kinds[line], *sharp)
     return float(np.asarray(drawn)[0])
 

@@ -30,6 +30,15 @@ class Support:
     unsupported: float | None
 
 
+def unsupported_mass(target: Floats, logged: Floats) -> Floats:
+    """For each position, the target's probability on candidates that could not have been logged there.
+
+    A row per candidate, a column per position, of one request.
+    """
+    mass: Floats = np.where(logged > 0, 0.0, target).sum(axis=0)
+    return mass
+
+
 def effective_size(weight: Floats) -> float:
     """Of how many equal weights the mean would be as sure."""
     squares = float((weight * weight).sum())

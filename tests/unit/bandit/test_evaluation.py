@@ -13,7 +13,7 @@ from nearcast_bandit.evaluation.bootstrap import Resampling, resampled_estimates
 from nearcast_bandit.evaluation.logged import ShownItems
 from nearcast_bandit.evaluation.report import evaluate
 from nearcast_bandit.evaluation.sums import session_sums
-from nearcast_bandit.evaluation.support import Support, effective_size
+from nearcast_bandit.evaluation.support import Support, effective_size, unsupported_mass
 from nearcast_bandit.evaluation.verdict import Gate, Outcome, judge
 
 # Two sessions, three requests; the last one has one item only.
@@ -206,13 +206,18 @@ def test_thresholds_are_arguments() -> None:
 
 
 def test_items_that_could_not_be_logged_are_counted(world: SlateWorld) -> None:
+    logged, target = (
+        np.array([[0.5, 0], [0.5, 0.2], [0, 0.8]]),
+        np.array([[0.2, 0.3], [0.5, 0.3], [0.3, 0.4]]),
+    )
+    assert unsupported_mass(target, logged).tolist() == pytest.approx([0.3, 0.3])
     # The policy that logs is cut to four items; the target shows others as well.
     kept = np.argsort(-world.logged.sum(axis=1))[:4]
     cut = np.zeros_like(world.logged)
     cut[kept] = world.logged[kept] / world.logged[kept].sum(axis=0)
     shown = np.stack([np.random.default_rng(1).choice(30, 9_000, p=column) for column in cut.T], axis=1)
     found = evaluate(world.rows(shown, np.ones(shown.shape), cut), resampling=QUICK)
-    assert found.support.unsupported == pytest.approx(np.where(cut > 0, 0.0, world.target).sum(axis=0).mean())
+    assert found.support.unsupported == pytest.approx(unsupported_mass(world.target, cut).mean())
     assert abs(found.support.mean_weight_z) < 4.9
     assert found.verdict.outcome is Outcome.REFUSED
 
