@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from nearcast.v1 import admin_pb2, catalog_pb2, market_pb2, stats_pb2
+from nearcast_bandit.curvefitting import PlaceShare
 from nearcast_ledger.kinds import IMPRESSION
 from nearcast_store.curves.postgres import PostgresCurveStore
 from nearcast_store.curves.protocol import CurveFit, Look
@@ -268,7 +269,8 @@ async def test_every_gateway_believes_by_a_fitted_curve_within_two_seconds(house
 
     for number, share in ((1, 0.5), (2, 0.25), (3, 0.75)):
         now = time.time()
-        fit = CurveFit(tenant_id, number, now, (1.0, share), ())
+        places = [PlaceShare(place, 100, 30, told) for place, told in ((1, 1.0), (2, share))]
+        fit = CurveFit(tenant_id, number, now, (1.0, share), places)
         began = time.monotonic()
         await PostgresCurveStore(pool).publish(Look(tenant_id, now, b""), fit)
         wanted = [pytest.approx(100 * share, rel=1e-6)] * 2

@@ -71,8 +71,8 @@ class StatsServiceServicer:
         changed. Values are absolute, so a later message replaces an earlier one, and a
         reader that is slow skips what was between: nothing queues up for it. The first
         message comes at once; when there is nothing to tell, one without items comes every
-        gateway.watch_heartbeat_s. Posteriors are as of read_at: they also fade with time
-        and move with a policy, and an item is told only when its counts change.
+        gateway.watch_heartbeat_s. Posteriors are as of read_at. When a policy or a fit moves
+        them, all items with counts are told again; that they fade with time is not told.
 
         Each message has a token. Whoever comes back with the last one that it read, to any
         gateway, misses no change, however late it was committed; some of it may be told
