@@ -6,7 +6,7 @@ from itertools import pairwise
 from nearcast_config.arrangementrules import ARRANGEMENT_RULES, ARRANGEMENT_WARNINGS
 from nearcast_config.budgetrules import BUDGET_RULES, BUDGET_WARNINGS
 from nearcast_config.exposurerules import EXPOSURE_RULES, EXPOSURE_WARNINGS
-from nearcast_config.feedrules import FEED_RULES, FEED_WARNINGS
+from nearcast_config.feedrules import FEED_RULES, FEED_WARNINGS, feeds_are_known
 from nearcast_config.maskrules import MASK_RULES, MASK_WARNINGS
 from nearcast_config.orders.registry import ORDERS
 from nearcast_config.policy import EXPLORE_FEED, Policy
@@ -136,12 +136,7 @@ def _feed_kinds_fit(policy: Policy) -> Iterator[SettingProblem]:
 
 def _scenarios_use_known_feeds(policy: Policy) -> Iterator[SettingProblem]:
     for name, scenario in sorted(policy.scenarios.items()):
-        key = f"policy.scenarios.{name}.feeds"
-        if len(set(scenario.feeds)) < len(scenario.feeds):
-            yield SettingProblem(key, f"must name each feed once, got {list(scenario.feeds)}")
-        for feed in scenario.feeds:
-            if feed not in policy.feeds:
-                yield SettingProblem(key, f"{shown(feed)} {unknown_name(feed, policy.feeds)}")
+        yield from feeds_are_known(f"policy.scenarios.{name}.feeds", scenario.feeds, policy)
 
 
 def _scenario_defaults_are_allowed(policy: Policy) -> Iterator[SettingProblem]:

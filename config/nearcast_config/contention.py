@@ -7,6 +7,7 @@ that decide those cannot differ between two policies in use at once.
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
+from nearcast_config.feedrules import frozen_keys
 from nearcast_config.policy import Policy
 from nearcast_config.policydiff import policy_changes
 from nearcast_config.problems import SettingProblem
@@ -67,10 +68,7 @@ def _problems(in_force: Policy, contender: Policy, allowed: tuple[str, ...]) -> 
 
 
 def _frozen(policy: Policy) -> Iterator[SettingProblem]:
-    frozen = [f"markets.{name}.frozen" for name, market in sorted(policy.markets.items()) if market.frozen]
-    if policy.master.frozen:
-        frozen.insert(0, "master.frozen")
-    for key in frozen:
+    for key in frozen_keys(policy):
         yield SettingProblem(
             f"policy.{key}",
             "is true in the policy in force: what is frozen is served alike whatever is tried, so sessions "

@@ -1,6 +1,6 @@
 """Rules between feeds, markets, scenarios and the bandit that picks feeds, each with its consequence."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from nearcast_config.mastery import HOLDOUT_FEED
 from nearcast_config.policy import Policy
@@ -9,15 +9,19 @@ from nearcast_config.problems import SettingProblem, shown, unknown_name
 _LONG_BURN_IN = 20_000.0
 
 
+def feeds_are_known(key: str, feeds: Sequence[str], policy: Policy) -> Iterator[SettingProblem]:
+    """Who lists feeds lists some that there are, each once."""
+    if len(set(feeds)) < len(feeds):
+        yield SettingProblem(key, f"must name each feed once, got {list(feeds)}")
+    for feed in feeds:
+        if feed not in policy.feeds:
+            yield SettingProblem(key, f"{shown(feed)} {unknown_name(feed, policy.feeds)}")
+
+
 def market_feeds_are_known(policy: Policy) -> Iterator[SettingProblem]:
     """A market may only use feeds that there are, each named once."""
     for name, market in sorted(policy.markets.items()):
-        key = f"policy.markets.{name}.feeds"
-        if len(set(market.feeds)) < len(market.feeds):
-            yield SettingProblem(key, f"must name each feed once, got {list(market.feeds)}")
-        for feed in market.feeds:
-            if feed not in policy.feeds:
-                yield SettingProblem(key, f"{shown(feed)} {unknown_name(feed, policy.feeds)}")
+        yield from feeds_are_known(f"policy.markets.{name}.feeds", market.feeds, policy)
 
 
 def markets_leave_every_surface_a_feed(policy: Policy) -> Iterator[SettingProblem]:
@@ -62,12 +66,15 @@ def feeds_can_be_judged(policy: Policy) -> Iterator[SettingProblem]:
         )
 
 
+def frozen_keys(policy: Policy) -> list[str]:
+    """The kill switches that are on."""
+    markets = [f"markets.{name}.frozen" for name, market in sorted(policy.markets.items()) if market.frozen]
+    return ["master.frozen", *markets] if policy.master.frozen else markets
+
+
 def frozen_is_meant(policy: Policy) -> Iterator[SettingProblem]:
     """Warns of what a kill switch stops."""
-    frozen = [f"markets.{name}.frozen" for name, market in sorted(policy.markets.items()) if market.frozen]
-    if policy.master.frozen:
-        frozen.insert(0, "master.frozen")
-    for key in frozen:
+    for key in frozen_keys(policy):
         yield SettingProblem(
             f"policy.{key}",
             "true draws and explores nothing: every session gets the default feed by posterior mean, and "

@@ -3,7 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 from nearcast_town.life import Look
 from nearcast_town.truth import Stakes
@@ -155,18 +155,4 @@ class _Tally:
     feeds: dict[str, int] = field(default_factory=dict)
 
     def window(self) -> Window:
-        return Window(
-            asks=self.asks,
-            candidates=self.candidates,
-            policy=self.policy,
-            random=self.random,
-            oracle=self.oracle,
-            random_variance=self.random_variance,
-            impressions=self.impressions,
-            clicks=self.clicks,
-            applies=self.applies,
-            visits=self.visits,
-            newcomers=self.newcomers,
-            newcomers_even=self.newcomers_even,
-            feeds=dict(self.feeds),
-        )
+        return Window(**asdict(self))

@@ -1,22 +1,20 @@
 """CatalogService on the wire."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from nearcast.v1 import catalog_pb2, item_pb2
 from nearcast_server.bordering import MOST_AT_ONCE, MarketKeeper
 from nearcast_server.cataloguing import CHECKED_AT_ONCE, MOST_ITEMS, Cataloguer, Entry, EntryResult
 from nearcast_server.errors import InvalidRequestError
 from nearcast_server.listpages import ListPages
+from nearcast_server.rpc.fitting import fitting
 from nearcast_server.rpc.items import stored_painter, to_item
 from nearcast_server.rpc.markets import fitting_markets, to_entry, to_results
 from nearcast_server.rpc.outcomes import to_outcome
 from nearcast_server.rpc.queries import MOST_TOKEN_CHARS, check_batch
-from nearcast_store.catalog.protocol import ItemPage, StoredItem
+from nearcast_store.catalog.protocol import ItemPage
 from nearcast_store.tenants.protocol import Caller
-
-# A client takes 4 MiB unless it was told otherwise.
-MOST_PAGE_BYTES = 3 * 1024 * 1024
 
 
 class CatalogService:
@@ -70,10 +68,9 @@ class CatalogService:
         page = await self._cataloguer.page(
             caller.tenant_id, after, request.page_size, expired_too=request.show_expired
         )
-        items, last_item_id = _fitting(page, paint)
-        more = ""
-        if last_item_id is not None:
-            more = self._pages.close(caller.tenant_id, last_item_id, request.show_expired)
+        items = fitting(page.items, paint)
+        last = _last(page, len(items))
+        more = "" if last is None else self._pages.close(caller.tenant_id, last, request.show_expired)
         return catalog_pb2.ListItemsResponse(items=items, next_page_token=more)
 
     async def UpsertMarkets(
@@ -101,7 +98,7 @@ class CatalogService:
         tenant_id, pages, detail = caller.tenant_id, self._market_pages, request.show_geometry
         after = _opened(pages, tenant_id, request.page_token, detail)
         page = await self._markets.page(tenant_id, after, request.page_size, with_geometry=detail)
-        markets, last = fitting_markets(page, MOST_PAGE_BYTES)
+        markets, last = fitting_markets(page)
         more = "" if last is None else pages.close(tenant_id, last, detail)
         return catalog_pb2.ListMarketsResponse(markets=markets, next_page_token=more)
 
@@ -112,19 +109,9 @@ def _opened(pages: ListPages, tenant_id: int, token: str, detail: bool) -> str:
     return pages.open(tenant_id, token, detail) if token else ""
 
 
-def _fitting(
-    page: ItemPage, paint: Callable[[StoredItem], item_pb2.Item]
-) -> tuple[list[item_pb2.Item], str | None]:
-    """As much of a page as one message may hold, and the item to go on after."""
-    items: list[item_pb2.Item] = []
-    size = 0
-    for place, stored in enumerate(page.items):
-        message = paint(stored)
-        size += message.ByteSize()
-        if items and size > MOST_PAGE_BYTES:
-            return items, page.items[place - 1].served.item.item_id
-        items.append(message)
-    return items, page.last_item_id
+def _last(page: ItemPage, taken: int) -> str | None:
+    """The item to go on after when so many of a page were taken; None at the end."""
+    return page.last_item_id if taken == len(page.items) else page.items[taken - 1].served.item.item_id
 
 
 def _entry(message: item_pb2.Item) -> Entry:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from nearcast.v1 import catalog_pb2, market_pb2
 from nearcast_server.bordering import MarketEntry, MarketEntryResult
+from nearcast_server.rpc.fitting import fitting
 from nearcast_server.rpc.items import to_stamp
 from nearcast_server.rpc.outcomes import to_outcome
 from nearcast_store.markets.protocol import MarketPage, StoredMarket
@@ -29,17 +30,11 @@ def to_results(results: Sequence[MarketEntryResult]) -> list[catalog_pb2.MarketR
     ]
 
 
-def fitting_markets(page: MarketPage, most_bytes: int) -> tuple[list[market_pb2.Market], str | None]:
-    """As much of a page as so many bytes hold, and the market to go on after."""
-    markets: list[market_pb2.Market] = []
-    size = 0
-    for place, stored in enumerate(page.markets):
-        message = _to_message(stored)
-        size += message.ByteSize()
-        if markets and size > most_bytes:
-            return markets, page.markets[place - 1].market_id
-        markets.append(message)
-    return markets, page.last_market_id
+def fitting_markets(page: MarketPage) -> tuple[list[market_pb2.Market], str | None]:
+    """As much of a page as one message may hold, and the market to go on after."""
+    markets = fitting(page.markets, _to_message)
+    taken = len(markets)
+    return markets, page.last_market_id if taken == len(page.markets) else page.markets[taken - 1].market_id
 
 
 def _to_message(stored: StoredMarket) -> market_pb2.Market:
