@@ -1,9 +1,9 @@
 """Connections to Postgres, and its errors in our words."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
@@ -116,6 +116,11 @@ def _meaning(error: asyncpg.PostgresError) -> Exception:
     if state.startswith(_UNAVAILABLE) or isinstance(error, asyncpg.InvalidCachedStatementError):
         return StoreUnavailableError(f"Postgres cannot do this now: {error} ({state})")
     return error
+
+
+def arrays_of(rows: Iterable[Sequence[Any]]) -> list[tuple[Any, ...]]:
+    """Rows as columns: a statement that takes many rows takes an array for each."""
+    return list(zip(*rows, strict=True))
 
 
 def _in_words(error: Exception) -> str:

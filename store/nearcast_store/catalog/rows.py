@@ -9,6 +9,7 @@ from asyncpg import Record
 from nearcast_catalogue.item import Item, ServedItem
 from nearcast_store.catalog.writing import Kept, body_of
 from nearcast_store.errors import SchemaError
+from nearcast_store.postgres import arrays_of
 
 T = TypeVar("T")
 
@@ -34,7 +35,7 @@ def kept_of(row: Record) -> Kept:
 
 def item_columns(kept: Sequence[Kept]) -> Sequence[Sequence[Any]]:
     """What `write_items` takes, column by column."""
-    return _columns(
+    return arrays_of(
         [
             (
                 k.item.item_id,
@@ -55,7 +56,7 @@ def item_columns(kept: Sequence[Kept]) -> Sequence[Sequence[Any]]:
 
 def posting_columns(kept: Sequence[Kept]) -> Sequence[Sequence[Any]]:
     """What `write_postings` takes, column by column."""
-    return _columns(
+    return arrays_of(
         [
             (
                 k.posting,
@@ -86,7 +87,3 @@ def _read(decode: Callable[[str], T], text: str) -> T:
         return decode(text)
     except msgspec.MsgspecError as error:
         raise SchemaError(f"an item was written by another version of nearcast: {error}") from error
-
-
-def _columns(rows: Sequence[tuple[Any, ...]]) -> Sequence[Sequence[Any]]:
-    return list(zip(*rows, strict=True))

@@ -5,10 +5,9 @@ wait for each other and never deadlock.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from io import BytesIO
-from typing import Any
 
 import asyncpg
 import numpy as np
@@ -30,15 +29,10 @@ from nearcast_store.counting.protocol import (
     ShuffledCount,
 )
 from nearcast_store.counting.staging import packed
-from nearcast_store.counting.tallying import (
-    Trial,
-    TrialKey,
-    find_trials_in,
-    merge,
-    tally_changes,
-)
+from nearcast_store.counting.tallying import find_trials_in
+from nearcast_store.counting.trialling import store_trials
 from nearcast_store.errors import DataRefusedError, PositionsLostError, StoreUnavailableError
-from nearcast_store.postgres import Connection, Pool
+from nearcast_store.postgres import Connection, Pool, arrays_of
 from nearcast_store.queries import queries
 
 _EVENTS = queries("events")
@@ -158,7 +152,7 @@ class PostgresCountStore:
             if len(new):
                 await _add_counts(connection)
             if trials := find_trials_in(new):
-                await _store_trials(connection, trials)
+                await store_trials(connection, trials)
             if new.rows["cascades"].any():
                 await _count_passed_over(connection, new)
             await _require_held(connection, batch.holds)
@@ -198,50 +192,15 @@ async def _store(connection: Connection, rows: LedgerRows) -> LedgerRows:
     new[known] = False
     longer = [(*row.identity, row.event.dwell_ms) for row in rows.where(~new & (rows.rows["dwell_ms"] >= 0))]
     if longer:
-        await connection.execute(_EVENTS["lengthen_dwells"], *_columns(longer))
+        await connection.execute(_EVENTS["lengthen_dwells"], *arrays_of(longer))
     return rows.where(new)
-
-
-async def _store_trials(connection: Connection, trials: Mapping[TrialKey, Trial]) -> None:
-    ordered = sorted(trials.items())
-    made = await connection.fetch(_TRIALS["add_trials"], *_columns((*key, *trial) for key, trial in ordered))
-    changed = {key: trials[key] for key in (TrialKey(*row) for row in made)}
-    before: dict[TrialKey, Trial] = {}
-    if len(made) < len(ordered):
-        before = await _earlier_trials(connection, [key for key, _ in ordered if key not in changed])
-        merged = {key: merge(trial, trials[key]) for key, trial in before.items()}
-        moved = {key: trial for key, trial in merged.items() if trial != before[key]}
-        before = {key: before[key] for key in moved}
-        changed |= moved
-        if moved:
-            rows = _columns((*key, *trial) for key, trial in moved.items())
-            await connection.execute(_TRIALS["change_trials"], *rows)
-    await _add_feed_counts(connection, changed, before)
-
-
-async def _earlier_trials(connection: Connection, keys: Sequence[TrialKey]) -> dict[TrialKey, Trial]:
-    """Locked: whoever changes them next sees what becomes of them here."""
-    rows = await connection.fetch(_TRIALS["lock_trials"], *_columns(keys))
-    return {TrialKey(*row[:4]): Trial(*row[4:]) for row in (tuple(row) for row in rows)}
-
-
-async def _add_feed_counts(
-    connection: Connection, changed: Mapping[TrialKey, Trial], before: Mapping[TrialKey, Trial]
-) -> None:
-    tallies = sorted(tally_changes(changed, before).items())
-    if not tallies:
-        return
-    keys = _columns(key for key, _ in tallies)
-    await connection.execute(_TRIALS["make_feed_counts"], *keys)
-    await connection.execute(_TRIALS["lock_feed_counts"], *keys)
-    await connection.execute(_TRIALS["add_feed_counts"], *_columns((*key, *tally) for key, tally in tallies))
 
 
 async def _require_held(connection: Connection, holds: Sequence[Hold]) -> None:
     """Locked until the commit: whoever takes a shard over then sees what was folded here."""
     if not holds:
         return
-    held = await connection.fetch(_LOG["lock_held_positions"], *_columns(sorted(holds)))
+    held = await connection.fetch(_LOG["lock_held_positions"], *arrays_of(sorted(holds)))
     if len(held) < len(holds):
         lost = sorted({hold[:2] for hold in holds} - {tuple(row) for row in held})
         raise PositionsLostError(f"another keeper reads shard {lost[0][1]} of tenant {lost[0][0]} now")
@@ -263,7 +222,7 @@ async def _move_positions(connection: Connection, batch: Batch, new: LedgerRows)
         for step in (accepted.get(shard),)
     ]
     if rows:
-        await connection.execute(_LOG["move_positions"], *_columns(rows))
+        await connection.execute(_LOG["move_positions"], *arrays_of(rows))
 
 
 async def _bury(connection: Connection, dead: Iterable[DeadLetter]) -> None:
@@ -271,7 +230,7 @@ async def _bury(connection: Connection, dead: Iterable[DeadLetter]) -> None:
         (one.tenant_id, one.shard, one.entry_id, one.event_index, one.reason, one.detail, one.entry)
         for one in dead
     )
-    await connection.execute(_LOG["bury_letters"], *_columns(rows))
+    await connection.execute(_LOG["bury_letters"], *arrays_of(rows))
 
 
 def _is_missing_partition(error: DataRefusedError) -> bool:
@@ -304,7 +263,3 @@ def _one_of_each_day(rows: LedgerRows) -> LedgerRows:
     received = rows.shared("received_at_us") // _US_PER_DAY
     pairs = np.stack((received, rows.days()))
     return rows.where(np.sort(np.unique(pairs, axis=1, return_index=True)[1]))
-
-
-def _columns(rows: Iterable[Sequence[Any]]) -> list[tuple[Any, ...]]:
-    return list(zip(*rows, strict=True))
