@@ -94,7 +94,7 @@ class Circumstances(Struct, frozen=True):
 
 
 class Beginning(Struct, frozen=True, array_like=True):
-    """The prior of a kind at a place and where it came from, as `LevelPrior` says, in single precision."""
+    """The prior of a kind at a place and where it came from, as `LevelPrior` says."""
 
     mean: float
     strength: float
@@ -106,7 +106,7 @@ class Beginning(Struct, frozen=True, array_like=True):
 
     @classmethod
     def of(cls, prior: LevelPrior) -> "Beginning":
-        """What is worth a place in a record: half of the digits, which deflate better, are exact enough."""
+        """In single precision, which is exact enough and deflates better."""
         return cls(
             _single(prior.prior.mean),
             _single(prior.prior.strength),

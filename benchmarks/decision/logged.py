@@ -69,9 +69,9 @@ def _line(world: World, kernel: Answerer, asked: list[Query]) -> str:
         took["captured"].append(_ms(partial(capture.take, query)))
         found, pool = capture.take(query)
         assert pool is not None
-        record = _record(query, found, pool)
+        record = _record(query, found, pool, capture)
         plain = replace(record, beginnings=None, pool=replace(pool, lines=None))
-        took["pack"].append(_ms(partial(_packed, query, found, pool)))
+        took["pack"].append(_ms(partial(_packed, query, found, pool, capture)))
         took["replay"].append(_ms(partial(redecide, record)))
     answer, captured, packing, replay = (statistics.median(took[name]) for name in took)
     return (
@@ -80,11 +80,11 @@ def _line(world: World, kernel: Answerer, asked: list[Query]) -> str:
     )
 
 
-def _packed(query: Query, found: Found, pool: Pool) -> bytes:
-    return pack(_record(query, found, pool))
+def _packed(query: Query, found: Found, pool: Pool, capture: Capture) -> bytes:
+    return pack(_record(query, found, pool, capture))
 
 
-def _record(query: Query, found: Found, pool: Pool) -> DecisionRecord:
+def _record(query: Query, found: Found, pool: Pool, capture: Capture) -> DecisionRecord:
     name = UUID("01990000-0000-7000-8000-000000000001")
     circumstances = Circumstances(
         name,
@@ -100,7 +100,7 @@ def _record(query: Query, found: Found, pool: Pool) -> DecisionRecord:
         found.truncated,
         found.eligible,
     )
-    pool, beginnings = begun(pool, PRIORS, None)
+    pool, beginnings = begun(replace(pool, lines=capture.lines()), PRIORS, None)
     return DecisionRecord(
         circumstances,
         FeedChoice((("draw", 1.0),), 0.5, 0.0, 0.5, resumed=False),

@@ -125,7 +125,9 @@ class ReplicaFinder:
             found, pool, arrangement = rows.page()
         paused = _paused(answerer, pinned, query, found) if search.captured else 0
         finding = _finding(search, pinned, found)
-        return structs.replace(finding, pool=pool, arrangement=arrangement, capped=paused)
+        return structs.replace(
+            finding, pool=pool, arrangement=arrangement, capped=paused, begun=capture.lines
+        )
 
     def _order(self, search: Search) -> Order:
         """The same object for the same question, which need not be packed again."""

@@ -13,7 +13,7 @@ from nearcast_replica.columns import unpack_stats
 from nearcast_replica.dictionaries import Dictionaries
 from nearcast_replica.layout import Segment
 from nearcast_replica.query import UNIFORM_PRIOR, Found, Integers, Mode, Order, Query
-from nearcast_server.priors import Place, Priors
+from nearcast_server.priors import Priors
 
 MOST_CAPTURED = 20_000
 _TRIES = 3
@@ -35,6 +35,7 @@ class Capture:
         self._dictionaries = dictionaries
         self._kinds = tuple(kinds)
         self._priors = priors
+        self._codes = np.empty(0, np.int64)
 
     def take(self, query: Query) -> tuple[Found, Pool | None]:
         """The answer, and its pool; None for one that is too large, or does not keep still."""
@@ -44,6 +45,19 @@ class Capture:
             if after is None or _is_same(before, after):
                 return found, after
         return found, None
+
+    def lines(self) -> Integers | None:
+        """Of the pool last taken, the line of the prior that each began with; None where all began alike.
+
+        It takes longer than to take it, so it is for a thread beside the requests.
+        """
+        if self._priors is None or not self._priors.named:
+            return None
+        different, which = np.unique(self._codes, return_inverse=True)
+        markets, categories = self._dictionaries.markets.names, self._dictionaries.categories.names
+        places = ((markets[code >> 32], categories[code & 0xFFFFFFFF]) for code in different.tolist())
+        found: Integers = self._priors.lines_of(places)[which]
+        return found
 
     def skip(self, query: Query) -> tuple[Found, Pool | None]:
         """The answer alone."""
@@ -71,8 +85,9 @@ class Capture:
                 b,
                 factors,
                 is_new=self._is_new(query, slots),
-                lines=self._lines(slots),
             )
+            if self._priors is not None and self._priors.named:
+                self._codes = segment["market"][slots].astype(np.int64) << 32 | segment["category"][slots]
         return (_first(found, query.limit) if is_nearest else found), pool
 
     def _is_new(self, query: Query, slots: Integers) -> Booleans | None:
@@ -81,14 +96,6 @@ class Capture:
         impressions = self._segment["stats"][self._segment.shape.kinds.index(IMPRESSION)][slots]
         is_new: Booleans = impressions < np.uint64(query.new_until)
         return is_new
-
-    def _lines(self, slots: Integers) -> Integers | None:
-        """The line of the prior that each began with; None where all began alike."""
-        if self._priors is None or not self._priors.named:
-            return None
-        places, which = _places_of(self._segment, self._dictionaries, slots)
-        lines: Integers = self._priors.lines_of(places)[which]
-        return lines
 
     def _shapes(self, order: Order, slots: Integers) -> tuple[Floats, Floats]:
         """A and B as the replica was told them, those of the prior where nothing was told."""
@@ -104,15 +111,6 @@ class Capture:
         return a, b
 
 
-def _places_of(segment: Segment, dictionaries: Dictionaries, slots: Integers) -> tuple[list[Place], Integers]:
-    """Each different market and category among them, and which of those every slot has."""
-    codes = segment["market"][slots].astype(np.int64) << 32 | segment["category"][slots]
-    different, which = np.unique(codes, return_inverse=True)
-    markets, categories = dictionaries.markets.names, dictionaries.categories.names
-    places = [(markets[code >> 32], categories[code & 0xFFFFFFFF]) for code in different.tolist()]
-    return places, which
-
-
 def _first(found: Found, limit: int) -> Found:
     """So many, of both sides where there are two."""
     columns = ("slots", "postings", "distances_m", "places", "scores")
@@ -125,5 +123,5 @@ def _first(found: Found, limit: int) -> Found:
 def _is_same(one: Pool | None, other: Pool) -> bool:
     return one is not None and all(
         np.array_equal(getattr(one, name), getattr(other, name))
-        for name in ("postings", "distances_m", "born_at", "a", "b", "factors", "is_new", "lines")
+        for name in ("postings", "distances_m", "born_at", "a", "b", "factors", "is_new")
     )

@@ -53,6 +53,7 @@ def record_of(noted: Noted, build: str) -> DecisionRecord:
     pool, beginnings = None, None
     if finding.pool is not None:
         needed = _needed(finding.pool, ordering.order)
+        needed = replace(needed, lines=None if finding.begun is None else finding.begun())
         pool, beginnings = begun(needed, noted.view.evidence.priors, noted.search.factors)
     return DecisionRecord(
         _circumstances(noted, build),

@@ -113,7 +113,8 @@ class Finding(msgspec.Struct, frozen=True, eq=False):
     `eligible` counts also what did not fit the limit; `exhausted`: no wider look would follow. `beliefs`
     gives what the chosen were scored by, in their order. `age_s` is how far behind the index they may be.
     `pool` is None unless it was asked for, and then where it is too large or changed while it was read;
-    `capped` is how many are missing in it because they pause. With a plan `scores` are as they were drawn,
+    `begun` gives the line of the prior that each of it began with, None where all began alike; `capped` is
+    how many are missing in it because they pause. With a plan `scores` are as they were drawn,
     and `arrangement` says why they do not fall.
     """
 
@@ -130,6 +131,7 @@ class Finding(msgspec.Struct, frozen=True, eq=False):
     pool: Pool | None = None
     arrangement: Arrangement | None = None
     capped: int = 0
+    begun: Callable[[], Integers | None] | None = None
 
     @property
     def pinned(self) -> frozenset[int]:

@@ -51,7 +51,8 @@ class IndexFinder:
             _told(candidates, factors, arrangement, _is_new(search, candidates)) if search.captured else None
         )
         paused = await self._paused(search, found) if search.captured else 0
-        return replace(found, pool=pool, arrangement=arrangement, capped=paused)
+        lines = candidates.beliefs.prior_lines
+        return replace(found, pool=pool, arrangement=arrangement, capped=paused, begun=lambda: lines)
 
     async def _paused(self, search: Search, found: Finding) -> int:
         """How many there would be beside what was found, if nothing paused."""
@@ -168,7 +169,6 @@ def _pool(candidates: Candidates, factors: Floats | None) -> Pool:
         beliefs.a,
         beliefs.b,
         factors,
-        lines=beliefs.prior_lines if beliefs.priors.named else None,
     )
 
 
