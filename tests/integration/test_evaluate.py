@@ -266,6 +266,7 @@ async def test_text_and_page_say_the_same_verdict(log: Log, tmp_path: Path) -> N
     assert "Verdict: better." in done.stdout
     html = page.read_text("utf-8")
     assert "Verdict: better." in html
-    assert html.count("<svg") == 3
+    assert html.count("<svg") == 4
+    assert ">Ship<" in html
     assert "http" not in html.replace("http://www.w3.org/2000/svg", "")
     assert "<script" not in html

@@ -10,11 +10,11 @@ from nearcast_bandit.evaluation.report import Estimate
 from nearcast_bandit.evaluation.verdict import Outcome
 from nearcast_cli.evaluating.items import ItemReport
 from nearcast_cli.evaluating.judgement import Judgement
-from nearcast_cli.evaluating.plots import NEW, OLD, Mark, Pair, histogram, pairs_plot
+from nearcast_cli.evaluating.plots import NEW, OLD, Mark, Pair, gains_plot, histogram, pairs_plot
 from nearcast_cli.evaluating.telling import (
     NAMES,
+    advice,
     basis,
-    conclusion,
     estimate_rows,
     feeds_told,
     heading,
@@ -29,7 +29,13 @@ _STYLE = f"""
 body {{ font: 15px/1.5 system-ui, sans-serif; color: #2b3140; margin: 2rem auto; max-width: 60rem;
   padding: 0 1rem; }}
 h1 {{ font-size: 1.5rem; margin-bottom: .2rem; }} h2 {{ font-size: 1.1rem; margin-top: 2rem; }}
-.verdict {{ font-size: 1.2rem; font-weight: 600; padding: .6rem 1rem; border-left: .4rem solid; }}
+.verdict {{ padding: .8rem 1.2rem; border-left: .5rem solid; background: #f7f8fb; }}
+.verdict b {{ font-size: 1.8rem; margin-right: 1rem; }} .verdict span {{ font-size: 1.1rem; }}
+.verdict p {{ margin: .3rem 0; }}
+.cards {{ display: flex; flex-wrap: wrap; gap: .8rem; margin: 1rem 0; }}
+.card {{ flex: 1 1 9rem; border: 1px solid #e3e7ee; border-radius: .4rem; padding: .6rem .8rem; }}
+.card b {{ display: block; font-size: 1.4rem; }} .card small {{ color: #5a6478; }}
+.lacking {{ border-color: #8a6d1b; background: #fdf8e7; }} .lacking b {{ color: #8a6d1b; }}
 table {{ border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }}
 th, td {{ text-align: right; padding: .25rem .6rem; border-bottom: 1px solid #e3e7ee;
   white-space: nowrap; }}
@@ -48,7 +54,7 @@ def page(judgement: Judgement, tenant: str, source: str) -> str:
     body = [
         "<h1>Would it have been better?</h1>",
         f"<p>{escape(asked)}.<br>{escape(reward)} per request.</p>",
-        _verdict(judgement),
+        *_verdict(judgement),
         "<h2>What changes</h2>",
         _listed(changes, code=True) or "<p>Nothing.</p>",
         *(_items(judgement, judgement.items) if judgement.items is not None else ()),
@@ -73,15 +79,76 @@ def weight_counts(weights: Floats) -> list[tuple[str, int]]:
     return list(zip(names, counts.tolist(), strict=True))
 
 
-def _verdict(judgement: Judgement) -> str:
+def _verdict(judgement: Judgement) -> Iterator[str]:
     colour = _COLOURS.get(judgement.outcome, "#8a6d1b")
-    refusals, lines = judgement.refusals(), conclusion(judgement)
-    figures = lines[: -1 - len(refusals)]
-    headline = "No verdict" if refusals else lines[-1]
-    return (
-        f'<p class="verdict" style="border-color: {colour}">{escape(headline)}</p>\n'
-        f"{_listed([*(line.strip() for line in refusals), *figures])}"
+    advised, why = advice(judgement)
+    refusals = judgement.refusals()
+    said = "No verdict" if refusals else f"Verdict: {judgement.outcome}."
+    yield (
+        f'<div class="verdict" style="border-color: {colour}">'
+        f'<b style="color: {colour}">{escape(advised)}</b>'
+        f"<span>{escape(said)}</span><p>{escape(why)}</p>{_listed(refusals)}</div>"
     )
+    if judgement.items is not None:
+        yield _cards(judgement, judgement.items)
+    gains = list(_gains(judgement))
+    if gains:
+        yield "<h2>Gain over the policy in force</h2>"
+        guardrail, are_sure = 100 * judgement.question.gate.guardrail, not refusals
+        yield gains_plot("Gain, with 95 % intervals", gains, guardrail, are_sure=are_sure)
+
+
+def _cards(judgement: Judgement, items: ItemReport) -> str:
+    gate, support = judgement.question.gate, items.wanted.support
+    unsupported, gain = support.unsupported or 0.0, items.wanted.gain
+    cards = (
+        ("gain", "none" if gain is None else f"{gain.value:+.1%}", _interval(gain), True),
+        (
+            "effective sample size",
+            f"{support.effective:.0f}",
+            f"at least {gate.least_effective:g} needed",
+            support.effective >= gate.least_effective,
+        ),
+        (
+            "unsupported",
+            f"{unsupported:.2%}",
+            f"at most {gate.most_unsupported:.0%} allowed",
+            unsupported <= gate.most_unsupported,
+        ),
+        (
+            "mean weight",
+            f"{support.mean_weight:.3f}",
+            f"{support.mean_weight_expected:.3f} is right ({support.mean_weight_z:+.1f} standard errors)",
+            abs(support.mean_weight_z) <= gate.most_weight_z,
+        ),
+        (
+            "judged",
+            f"{support.requests}",
+            f"of {judgement.evidence.found} decisions, {support.sessions} sessions",
+            True,
+        ),
+    )
+    said = "".join(
+        f'<div class="card{"" if is_well else " lacking"}"><small>{escape(name)}</small>'
+        f"<b>{escape(value)}</b><small>{escape(note)}</small></div>"
+        for name, value, note, is_well in cards
+    )
+    return f'<div class="cards">{said}</div>'
+
+
+def _interval(gain: Estimate | None) -> str:
+    return "nothing was earned" if gain is None else f"95 %: {gain.low:+.1%} to {gain.high:+.1%}"
+
+
+def _gains(judgement: Judgement) -> Iterator[tuple[str, Mark]]:
+    """In per cent."""
+    named = [("items", judgement.items), ("feeds alone", judgement.feeds)]
+    markets = () if judgement.items is None else judgement.items.markets
+    found = [(name, each.wanted) for name, each in named if each is not None]
+    for name, each in (*found, *((market.market_id or "(no market)", market.wanted) for market in markets)):
+        enough = name == "items" or each.verdict.outcome is not Outcome.REFUSED
+        if each.gain is not None and enough:
+            yield name, Mark(100 * each.gain.value, 100 * each.gain.low, 100 * each.gain.high)
 
 
 def _items(judgement: Judgement, items: ItemReport) -> Iterator[str]:

@@ -8,7 +8,9 @@ from typing import NamedTuple
 WIDTH, HEIGHT = 720, 260
 LEFT, RIGHT, TOP, BOTTOM = 68, 16, 16, 44
 OLD, NEW, GRID, INK = "#8a94a6", "#1f5fbf", "#e3e7ee", "#2b3140"
+GOOD, BAD = "#146c43", "#a12622"
 _TICKS = 4
+_NAMES, _ROW = 150, 30
 
 
 class Mark(NamedTuple):
@@ -43,6 +45,41 @@ def pairs_plot(title: str, pairs: Sequence[Pair], below: str) -> str:
             body.append(_text(middle, HEIGHT - BOTTOM + 16, _short(pair.name), "middle"))
     body.append(_text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 8, below, "middle"))
     return _svg(title, body)
+
+
+def gains_plot(
+    title: str, gains: Sequence[tuple[str, Mark]], guardrail: float, *, are_sure: bool = True
+) -> str:
+    """Gains with their intervals from top to bottom, beside nothing gained and what loss is put up with.
+
+    Only what is sure is coloured by whether it is good.
+    """
+    ends = [0.0, -guardrail, *(end for _, mark in gains for end in (mark.low, mark.high))]
+    low, high = min(ends), max(ends)
+    spread = max(high - low, 1e-4)
+    low, high = low - 0.08 * spread, high + 0.08 * spread
+    floor = TOP + _ROW * len(gains)
+
+    def x(value: float) -> float:
+        return _NAMES + (WIDTH - RIGHT - _NAMES) * (value - low) / (high - low)
+
+    body = []
+    for value in round_numbers(low, high):
+        body.append(_line(x(value), TOP, x(value), floor, GRID))
+        body.append(_text(x(value), floor + 16, f"{value:+.3g} %" if value else "0 %", "middle"))
+    body.append(_line(x(0.0), TOP, x(0.0), floor, INK))
+    if guardrail:
+        body.append(_line(x(-guardrail), TOP, x(-guardrail), floor, BAD))
+        body.append(_text(x(-guardrail), TOP - 4, "guardrail", "middle"))
+    for row, (name, mark) in enumerate(gains):
+        y = TOP + _ROW * (row + 0.5)
+        colour = OLD if not are_sure else GOOD if mark.low > 0 else BAD if mark.high < 0 else NEW
+        said = f"{name}: {mark.value:+.1f} % ({mark.low:+.1f} to {mark.high:+.1f})"
+        body.append(_text(_NAMES - 10, y + 4, name, "end"))
+        body.append(_line(x(mark.low), y, x(mark.high), y, colour, 4.0))
+        place = f'cx="{x(mark.value):.1f}" cy="{y:.1f}" r="6"'
+        body.append(f'<circle {place} fill="{colour}"><title>{escape(said)}</title></circle>')
+    return _svg(title, body, floor + 26)
 
 
 def histogram(title: str, counts: Sequence[tuple[str, int]], below: str) -> str:
@@ -103,17 +140,17 @@ def _marked(x: float, mark: Mark, scale: _Scale, colour: str, told: str) -> list
     ]
 
 
-def _svg(title: str, body: Sequence[str]) -> str:
+def _svg(title: str, body: Sequence[str], height: float = HEIGHT) -> str:
     inner = "\n".join(body)
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img"'
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height:g}" role="img"'
         f' aria-label="{escape(title, quote=True)}" font-family="sans-serif" font-size="11">\n{inner}\n</svg>'
     )
 
 
-def _line(x1: float, y1: float, x2: float, y2: float, colour: str) -> str:
+def _line(x1: float, y1: float, x2: float, y2: float, colour: str, width: float = 1.5) -> str:
     ends = f'x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"'
-    return f'<line {ends} stroke="{colour}" stroke-width="1.5"/>'
+    return f'<line {ends} stroke="{colour}" stroke-width="{width:g}"/>'
 
 
 def _text(x: float, y: float, text: str, anchor: str) -> str:

@@ -95,8 +95,12 @@ def _obstacles(before: Policy, after: Policy) -> Iterator[Obstacle]:
 
 def _leaves_less(key: str, name: str, before: Policy, after: Policy) -> bool:
     """Whether a change only takes away from what was shown, or from what competed."""
+    was, now = before.slate, after.slate
     if key == "slate.max_limit":
-        return after.slate.max_limit <= before.slate.max_limit
+        return now.max_limit <= was.max_limit
+    if key == "slate.default_limit":
+        # Whether or not a request named its limit, it gets that many at most.
+        return now.default_limit == now.max_limit <= min(was.default_limit, was.max_limit)
     if not is_of(key, FILTERS) or name not in before.scenarios or name not in after.scenarios:
         return False
     return only_fewer(key.rpartition(".")[2], before.scenarios[name], after.scenarios[name])

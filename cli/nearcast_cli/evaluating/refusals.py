@@ -31,7 +31,8 @@ _REFUSALS = (
     _Refusal(("slate.max_limit",), "whoever was given the most may have asked for more", _SPLIT),
     _Refusal(
         ("slate.default_limit", "scenarios.*.limit"),
-        "records do not say whether a request named its limit; a lower slate.max_limit can be judged",
+        "records do not say whether a request named its limit; a lower slate.max_limit can be judged, also"
+        " together with a slate.default_limit that is the same",
         _SPLIT,
     ),
     _Refusal(

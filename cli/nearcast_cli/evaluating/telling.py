@@ -101,6 +101,27 @@ def conclusion(judgement: Judgement) -> list[str]:
     return [*said, f"Verdict: {judgement.outcome}."]
 
 
+def advice(judgement: Judgement) -> tuple[str, str]:
+    """What to do, and in one sentence why."""
+    outcome, gate = judgement.outcome, judgement.question.gate
+    allowed = f"the guardrail allows a loss of {gate.guardrail:.1%}"
+    match outcome:
+        case Outcome.BETTER:
+            return "Ship", "The whole interval of the gain lies above 0."
+        case Outcome.NO_WORSE:
+            return "Ship", f"The whole interval of the gain lies above what is put up with: {allowed}."
+        case Outcome.WORSE:
+            return "Do not ship", "The whole interval of the gain lies below 0."
+        case Outcome.UNDECIDED:
+            why = f"The interval of the gain holds both answers ({allowed})"
+            return "Cannot say", f"{why}: log for longer, explore more, or try it on a share of sessions."
+        case Outcome.REFUSED:
+            return (
+                "Cannot say",
+                "What a verdict would rest on is not there; figures below are not to be relied on.",
+            )
+
+
 def feeds_told(feeds: FeedReport) -> str:
     """The gain, and whether it may be believed."""
     enough = feeds.wanted.verdict.outcome is not Outcome.REFUSED

@@ -192,8 +192,7 @@ CASES = {
 @pytest.mark.parametrize("case", CASES)
 def test_what_rules_make_of_a_policy_is_told_without_bias(case: str) -> None:
     before, after = CASES[case]
-    stop = {"slate.default_limit"} if case == "a shorter slate" else set()
-    assert {each.change.key.removeprefix("policy.") for each in obstacles(before, after)} == stop
+    assert obstacles(before, after) == ()
     # The nearest of fewer items were never shown where they would stand: that share is told as unsupported.
     shares = (("draw", 1.0),) if case == "a filter" else (("draw", 0.8), ("nearest", 0.2))
     town = RuledTown(21, revision(before).policy, shares)
@@ -208,7 +207,8 @@ def test_what_rules_make_of_a_policy_is_told_without_bias(case: str) -> None:
             # One false alarm in a million.
             assert abs(found.value - expected) < 4.9 * error, (name, found, expected)
         assert abs(side.support.mean_weight_z) < 4.9
-        assert side.support.unsupported == pytest.approx(0.0, abs=0.01)
+        # What is drawn too seldom to be found counts as never.
+        assert side.support.unsupported == pytest.approx(0.0, abs=0.03)
 
 
 def test_items_that_were_changed_since_are_not_taken_for_what_they_are_now() -> None:
