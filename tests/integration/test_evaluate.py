@@ -2,9 +2,10 @@
 
 import asyncio
 import json
+import random
 import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from nearcast_config.problems import SettingsError
 from nearcast_store.counting.postgres import PostgresCountStore
 from nearcast_store.counting.protocol import Batch, LedgerRow
 from nearcast_store.decisions.postgres import PostgresDecisionStore
+from nearcast_store.decisions.stream import Logged
 from nearcast_store.policies.postgres import PostgresPolicyStore
 from nearcast_store.postgres import Pool, open_pool
 from nearcast_store.tenants.postgres import PostgresTenantStore
@@ -240,6 +242,52 @@ async def test_an_empty_database_says_so(database: str, tmp_path: Path) -> None:
     assert found["refusals"] == [f"no decision is logged from {first} to {last}"]
     assert found["missing"] == [f"no decisions on {first} to {last}"]
     assert "No verdict" in page.read_text("utf-8")
+
+
+async def test_why_a_decision_is_not_judged_is_said_of_each(database: str, tmp_path: Path) -> None:
+    pool = await open_pool(database, 2, 30.0)
+    try:
+        log = await fill(database, pool, LoggedTown(7), 1)
+        odd = [odd_decision(log.town, way) for way in ODD]
+        await PostgresDecisionStore(pool).add(log.town.tenant_id, odd)
+        status, found = await judged(log, logging_policy(exploration=GREEDY), tmp_path)
+    finally:
+        await pool.close()
+    assert (status, found["decisions"]["logged"]) == (3, 1 + len(ODD))
+    assert found["decisions"]["leftOut"] == dict.fromkeys(ODD, 1)
+    assert found["refusals"][0].startswith("ESS 1 of 1000 needed: log for longer")
+    assert "1 decisions had too many candidates for a record" in found["missing"]
+
+
+ODD = ("CUT", "CHANGED", "NOT_BY_CHANCE", "LATER_PAGE", "NO_REVISION", "UNREADABLE", "EMPTY", "SCENARIO_GONE")
+
+
+def odd_decision(town: LoggedTown, way: str) -> Logged:
+    """One of the last hours that cannot be judged."""
+    at_ms = int((time.time() - 3_600) * 1000) + ODD.index(way)
+    record = town.record(random.Random(way), 0.1, at_ms)
+    facts: dict[str, dict[str, object]] = {
+        "CUT": {"gap": "cut"},
+        "CHANGED": {"gap": "changed"},
+        "NOT_BY_CHANCE": {"reason": "explain"},
+        "NO_REVISION": {"policy_revision": 9_999},
+        "SCENARIO_GONE": {"scenario": "map"},
+    }
+    said = msgspec.structs.replace(record.circumstances, **facts.get(way, {}))
+    record = replace(record, circumstances=said)
+    if way in ("CUT", "CHANGED"):
+        record = replace(record, pool=None)
+    if way == "LATER_PAGE":
+        record = replace(record, choice=msgspec.structs.replace(record.choice, resumed=True))
+    if way == "EMPTY":
+        record = replace(record, outcome=msgspec.structs.replace(record.outcome, postings=(), scores=()))
+    return Logged(said.request_id, b"no record") if way == "UNREADABLE" else logged(record)
+
+
+async def test_a_policy_file_that_holds_nothing_is_refused(log: Log, tmp_path: Path) -> None:
+    done = await asyncio.to_thread(invoke, log.dsn, " \n", tmp_path)
+    assert isinstance(done.exception, SettingsError)
+    assert "is empty" in str(done.exception)
 
 
 async def test_an_unknown_feed_kind_or_market_is_refused(log: Log, tmp_path: Path) -> None:

@@ -108,9 +108,13 @@ def command(  # noqa: PLR0913 - a name for each option
     from nearcast_bandit.evaluation.verdict import Gate
     from nearcast_cli.evaluating.asking import Wanted
     from nearcast_config.policytext import load_policy_text
+    from nearcast_config.problems import SettingProblem, SettingsError
     from nearcast_store.decisions.reading import Days
 
     text = read_policy_file(policy_file)
+    if not text.strip():
+        message = "is empty, which would be the policy that nobody changed; `nearcast policy show` writes one"
+        raise SettingsError([SettingProblem("", message, str(policy_file))])
     policy = load_policy_text(text, str(policy_file))
     process = database.process({})
     settled_ms = int(time.time() * 1000) - _ON_ITS_WAY_MS
