@@ -18,7 +18,7 @@ from click.testing import CliRunner, Result
 from nearcast_bandit.record import DecisionRecord
 from nearcast_cli.commands.evaluate import command
 from nearcast_cli.failure import CommandFailedError
-from nearcast_config.policy import Exploration, Exposure, Feed, Policy
+from nearcast_config.policy import Exploration, Exposure, Feed, Policy, Slate
 from nearcast_config.policytext import policy_to_toml
 from nearcast_config.problems import SettingsError
 from nearcast_store.counting.postgres import PostgresCountStore
@@ -288,6 +288,17 @@ async def test_a_policy_file_that_holds_nothing_is_refused(log: Log, tmp_path: P
     done = await asyncio.to_thread(invoke, log.dsn, " \n", tmp_path)
     assert isinstance(done.exception, SettingsError)
     assert "is empty" in str(done.exception)
+
+
+async def test_shorter_slates_are_told_by_the_places_that_are_left(log: Log, tmp_path: Path) -> None:
+    page, wanted = tmp_path / "report.html", logging_policy(slate=Slate(default_limit=2, max_limit=2))
+    _, found = await judged(log, wanted, tmp_path, "--html", str(page))
+    items = found["items"]
+    assert [len(items[side]["positions"]) for side in ("inForce", "wanted")] == [PLACES, 2]
+    assert items["wanted"]["gain"]["high"] < 0
+    assert any("at most 2 places" in each for each in found["notes"])
+    assert (found["verdict"], found["refusals"]) == ("worse", [])
+    assert ">Do not ship<" in page.read_text("utf-8")
 
 
 async def test_an_unknown_feed_kind_or_market_is_refused(log: Log, tmp_path: Path) -> None:

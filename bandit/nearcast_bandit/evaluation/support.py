@@ -9,6 +9,10 @@ from nearcast_bandit.arrays import Floats
 from nearcast_bandit.evaluation.logged import ShownItems
 
 
+# Where a policy would do the same, weights differ from 1 by what integrals are off alone: by no chance.
+_ROUNDING = 1e-4
+
+
 @dataclass(frozen=True, slots=True)
 class Support:
     """What an evaluation stands on.
@@ -61,6 +65,6 @@ def measure_support(log: ShownItems) -> Support:
         largest_weight=float(weight.max()),
         mean_weight=float(weight.mean()),
         mean_weight_expected=float(1 - missing.mean()),
-        mean_weight_z=float(surplus.sum()) / spread if spread else 0.0,
+        mean_weight_z=float(surplus.sum()) / spread if abs(surplus.sum()) > _ROUNDING * rows else 0.0,
         unsupported=None if log.unsupported is None else float(missing.mean()),
     )

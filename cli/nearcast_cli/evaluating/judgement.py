@@ -143,6 +143,11 @@ class Judgement:
             if name in wanted.kinds
         ):
             yield "weights differ: both are judged by what events are worth in the policy in force"
+        if wanted.slate.max_limit < in_force.slate.max_limit:
+            yield (
+                f"slates have at most {wanted.slate.max_limit} places: those beyond count as nothing, though"
+                " some people would go on to a next page"
+            )
         held = max(in_force.master.holdout_share, wanted.master.holdout_share)
         if held:
             yield "people who are held out are not in these figures, under either policy"

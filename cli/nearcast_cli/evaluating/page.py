@@ -19,6 +19,7 @@ from nearcast_cli.evaluating.telling import (
     feeds_told,
     heading,
     market_rows,
+    position_pairs,
     position_rows,
 )
 
@@ -171,7 +172,7 @@ def _items(judgement: Judgement, items: ItemReport) -> Iterator[str]:
                 Mark(before.values[by], *before.intervals[by]),
                 Mark(after.values[by], *after.intervals[by]),
             )
-            for before, after in zip(current.positions, wanted.positions, strict=True)
+            for before, after in position_pairs(current, wanted)
         ],
         "position, with 95 % intervals by session",
     )

@@ -16,6 +16,7 @@ from nearcast_cli.evaluating.question import Question
 from nearcast_cli.evaluating.reach import Obstacle, obstacles
 from nearcast_cli.evaluating.sides import Taker, withheld
 from nearcast_cli.evaluating.traits import Traits
+from nearcast_config.policy import EXPLORE_FEED
 from nearcast_server.choosing import eligible_feeds
 from nearcast_store.decisions.reading import Candidate
 from nearcast_store.markets.atlas import Atlas
@@ -66,6 +67,9 @@ class Fit:
         said = record.circumstances
         if any(said.scenario not in each.policy.scenarios for each in self._both):
             return LeftOut.SCENARIO_GONE
+        feed, policy = record.outcome.feed, revision.policy
+        if said.scenario not in policy.scenarios or (feed != EXPLORE_FEED and feed not in policy.feeds):
+            return LeftOut.OTHER_RULES
         market_id = self._atlas.id_of(said.market)
         if any(each.concerns(said.scenario, market_id) for each in self._in_the_way(revision)):
             return LeftOut.OBSTACLE

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from nearcast_bandit.evaluation.report import Estimate, Evaluation
+from nearcast_bandit.evaluation.report import Estimate, Evaluation, PositionReport
 from nearcast_bandit.evaluation.verdict import Outcome
 from nearcast_cli.evaluating.feeds import FeedReport
 from nearcast_cli.evaluating.judgement import Judgement
@@ -56,10 +56,20 @@ def estimate_rows(current: Evaluation, wanted: Evaluation) -> Iterator[Cells]:
             yield NAMES[name], number(before.value), between(before), number(value.value), between(value)
 
 
+def position_pairs(
+    current: Evaluation, wanted: Evaluation
+) -> Iterator[tuple[PositionReport, PositionReport]]:
+    """Of the positions that both have: slates may be shorter."""
+    after = {each.position: each for each in wanted.positions}
+    for each in current.positions:
+        if each.position in after:
+            yield each, after[each.position]
+
+
 def position_rows(current: Evaluation, wanted: Evaluation) -> Iterator[Cells]:
     """A position a line, by the estimator that judges."""
     by = wanted.judged_by
-    for before, after in zip(current.positions, wanted.positions, strict=True):
+    for before, after in position_pairs(current, wanted):
         low, high = after.intervals[by]
         yield (
             str(after.position),

@@ -13,7 +13,7 @@ from nearcast_bandit.evaluation.bootstrap import Resampling, resampled_estimates
 from nearcast_bandit.evaluation.logged import ShownItems
 from nearcast_bandit.evaluation.report import evaluate
 from nearcast_bandit.evaluation.sums import session_sums
-from nearcast_bandit.evaluation.support import Support, effective_size, unsupported_mass
+from nearcast_bandit.evaluation.support import Support, effective_size, measure_support, unsupported_mass
 from nearcast_bandit.evaluation.verdict import Gate, Outcome, judge
 
 # Two sessions, three requests; the last one has one item only.
@@ -279,3 +279,14 @@ def test_columns_that_do_not_fit_are_refused() -> None:
 def test_resampling_that_says_nothing_is_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         Resampling(**wrong)  # type: ignore[arg-type]
+
+
+def test_weights_that_are_off_by_rounding_alone_are_right() -> None:
+    count = np.arange(400)
+    logged = np.full(400, 0.3)
+    same = ShownItems(
+        count, count, np.ones(400, np.int64), np.ones(400), logged, logged * (1 + 1e-12), np.zeros(400)
+    )
+    off = replace(same, target=logged * 1.01)
+    assert measure_support(same).mean_weight_z == 0.0
+    assert measure_support(off).mean_weight_z > 4.9
