@@ -8,7 +8,6 @@ import numpy as np
 from nearcast_bandit.arrays import Floats
 from nearcast_bandit.evaluation.logged import ShownItems
 
-
 # Where a policy would do the same, weights differ from 1 by what integrals are off alone: by no chance.
 _ROUNDING = 1e-4
 
