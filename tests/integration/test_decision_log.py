@@ -19,7 +19,9 @@ from nearcast.v1 import item_pb2
 from nearcast_bandit.record import DecisionRecord
 from nearcast_cli.commands.replay import command
 from nearcast_cli.evaluating.sides import Taker
+from nearcast_config.arrangement import Diversity
 from nearcast_config.mastery import Master
+from nearcast_config.newcomers import Newcomers
 from nearcast_config.policy import Decisions, Exploration, Feed, Policy, Scenario
 from nearcast_config.surfacing import Boost
 from nearcast_ledger.requestid import identity_day, uuid7
@@ -235,13 +237,18 @@ async def test_what_the_bandits_leave_alone_is_made_again_equal(
     await set_policy(house)
 
 
-async def test_what_is_logged_is_ordered_as_an_evaluation_reads_its_policy(house: House) -> None:
+@pytest.mark.parametrize("ruled", ["by nothing else", "diverse", "with places for newcomers"])
+async def test_what_is_logged_is_ordered_as_an_evaluation_reads_its_policy(house: House, ruled: str) -> None:
+    rules: dict[str, dict[str, Any]] = {
+        "by nothing else": {},
+        "diverse": {"diversity": Diversity(most_per_category=1)},
+        "with places for newcomers": {"newcomers": Newcomers(floor_share=0.3)},
+    }
     policies = PostgresPolicyStore(house.gateway.pool)
-    await set_policy(
-        house, exploration=Exploration(share=0.5, pool_size=3), decisions=Decisions(log_share=1.0)
-    )
+    exploration = Exploration(share=0.3, pool_size=3)
+    await set_policy(house, exploration=exploration, decisions=Decisions(log_share=1.0), **rules[ruled])
     orders = set()
-    for feed in (*FEEDS, "draw", "draw", "draw"):
+    for feed in (*FEEDS, *FEEDS, *FEEDS):
         record = unpack(await kept(house, await house.from_replica(scenario=feed)))
         revision = await policies.revision(house.tenant.tenant_id, record.circumstances.policy_revision)
         assert record.pool is not None
