@@ -29,7 +29,7 @@ from tests.gateways import (
     running_keeper,
 )
 
-SOON_S = 30.0
+SOON_S = 60.0
 MIB = 1 << 20
 # Seconds instead of hours, and looks that come often.
 LOOKS = Admission(interval_s=0.05, narrow_append_s=60.0, close_append_s=120.0)

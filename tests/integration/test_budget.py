@@ -30,7 +30,7 @@ from tests.services import new_database
 
 # The first of them may have to make machine code.
 pytestmark = pytest.mark.timeout(300)
-SOON_S = 30.0
+SOON_S = 60.0
 KNOWN, NEW, SHOWN = 20, 30, 3
 QUIET = Policy(
     exploration=Exploration(share=0.0),

@@ -22,7 +22,7 @@ from tests.gateways import (
     running_keeper,
 )
 
-SOON_S = 20.0
+SOON_S = 60.0
 PAGE_BYTES = 4096
 
 

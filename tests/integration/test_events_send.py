@@ -22,7 +22,7 @@ from tests.eventdoors import Doors, doors
 from tests.eventstreams import events
 from tests.gateways import eventually, make_config, running_gateway, running_keeper
 
-SOON_S = 20.0
+SOON_S = 60.0
 
 
 @pytest.fixture
@@ -232,7 +232,7 @@ async def test_a_pipe_that_stays_open_is_sent_as_it_comes_and_interrupted_cleanl
 
     await eventually(taken, SOON_S, lambda page: "nearcast_server_stream_ack_seconds_count 1.0" in page)
     process.send_signal(2)
-    async with asyncio.timeout(20.0):
+    async with asyncio.timeout(60.0):
         _, err = await process.communicate()
     assert process.returncode == 130
     assert b"broken off" in err

@@ -18,7 +18,7 @@ from tests.services import new_database
 
 # The first of them may have to make machine code.
 pytestmark = pytest.mark.timeout(300)
-SOON_S = 20.0
+SOON_S = 60.0
 DRAWN = '[exploration]\nshare = 0\n[decisions]\nlog_share = 0\n[scenarios.default]\nfeeds = ["draw"]\n'
 HEAVY = DRAWN + "[kinds.apply]\nweight = 50\nprior_mean = 0.01\nprior_strength = 100\nmaturity_hours = 6\n"
 

@@ -31,7 +31,7 @@ from tests.geojsons import box
 from tests.services import new_database
 
 HERE = (59.91, 10.75)
-PATIENT_S = 20.0
+PATIENT_S = 60.0
 QUIET = "[policy.exploration]\nshare = 0\n[policy.decisions]\nlog_share = 0\n"
 NEAREST = QUIET + '[policy.scenarios.default]\nfeeds = ["nearest"]\n[policy.slate]\ndefault_limit = 5\n'
 NEWEST = QUIET + '[policy.scenarios.default]\nfeeds = ["newest"]\n[policy.slate]\ndefault_limit = 3\n'

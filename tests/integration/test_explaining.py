@@ -21,7 +21,7 @@ from tests.replicahouse import House, Scribe, open_house
 from tests.services import new_database
 
 pytestmark = pytest.mark.timeout(300)
-SOON_S = 20.0
+SOON_S = 60.0
 QUIET = Policy(
     exploration=Exploration(share=0.0),
     decisions=Decisions(log_share=0.0),

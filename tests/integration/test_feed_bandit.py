@@ -22,7 +22,7 @@ from tests import towns
 from tests.acceptance.running import nearcast
 from tests.gateways import Gateway, Refusal, eventually, item, recommend
 
-PATIENT_S = 30.0
+PATIENT_S = 60.0
 CENTER = (59.91, 10.75)
 FEEDS = {"nearest": Feed(order="nearest", floor=0.1), "newest": Feed(order="newest", floor=0.1)}
 # Epochs of half a second, and nothing forgotten.

@@ -30,8 +30,8 @@ from tests.gateways import (
 )
 from tests.services import database_name
 
-SOON_S = 20.0
-PATIENT_S = 30.0
+SOON_S = 60.0
+PATIENT_S = 60.0
 CENTER = (59.91, 10.75)
 
 

@@ -36,7 +36,7 @@ from tests.gateways import (
 )
 from tests.services import new_database
 
-SOON_S = 30.0
+SOON_S = 60.0
 SERVICES = ("CatalogService", "RecommendService", "EventService", "StatsService")
 # The keeper says once a second how far it is.
 STALE = Freshness(stats_stale_s=2.0)

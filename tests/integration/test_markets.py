@@ -22,7 +22,7 @@ from tests.gateways import (
 )
 from tests.geojsons import box, polygon
 
-PATIENT_S = 20.0
+PATIENT_S = 60.0
 WEST, EAST = box(10.0, 59.0, 10.75, 60.0), box(10.75, 59.0, 11.5, 60.0)
 IN_WEST, ON_BORDER, IN_EAST, OUTSIDE = (59.91, 10.74), (59.91, 10.75), (59.91, 10.76), (59.91, 9.99)
 

@@ -27,7 +27,7 @@ from tests.geojsons import box
 from tests.services import new_database
 
 HERE = (59.91, 10.75)
-PATIENT_S = 20.0
+PATIENT_S = 60.0
 
 
 class House:

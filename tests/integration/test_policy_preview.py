@@ -25,7 +25,7 @@ from tests.gateways import (
 from tests.geojsons import box
 from tests.services import new_database
 
-PATIENT_S = 20.0
+PATIENT_S = 60.0
 HERE = (59.91, 10.75)
 QUIET = '[policy.exploration]\nshare = 0\n[policy.scenarios.default]\nfeeds = ["nearest"]\n'
 SLATE = "[policy.slate]\ndefault_limit = 3\n"

@@ -32,7 +32,7 @@ from tests.cables import laid
 from tests.gateways import Gateway, eventually, make_config, running, running_gateway, running_keeper
 from tests.services import database_name, new_database, open_directory
 
-SOON_S = 30.0
+SOON_S = 60.0
 ALL = {"CatalogService", "RecommendService", "EventService", "StatsService"}
 SERVING = health_pb2.HealthCheckResponse.SERVING
 

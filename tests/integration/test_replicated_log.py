@@ -25,7 +25,7 @@ from tests.gateways import eventually
 
 TENANT = 5
 STREAM = redis_keys.log(TENANT, 0)
-PATIENT_S = 20.0
+PATIENT_S = 60.0
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ from tests.gateways import (
 )
 from tests.services import new_database
 
-PATIENT_S = 15.0
+PATIENT_S = 60.0
 CENTER = (59.91, 10.75)
 ANN = person_pb2.Person(user_id="ann")
 BOB = person_pb2.Person(anonymous_id="bob")

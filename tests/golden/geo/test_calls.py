@@ -40,7 +40,7 @@ from tests.golden.geo.worlds import (
 from tests.replicahouse import Scribe
 from tests.services import new_database
 
-PATIENT_S = 20.0
+PATIENT_S = 60.0
 # How soon keeper, scribe and gateway look for what is new: each test has a tenant of its own.
 PACES = (
     "nearcast_statskeeper.roster.TENANTS_STALE_S",
