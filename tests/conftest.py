@@ -1,6 +1,7 @@
 """What every test may ask for. A test that needs a server says so by the fixture it takes."""
 
 import os
+import signal
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,10 @@ from nearcast_cli.embedded import Endpoints
 from tests.leftovers import MARK, processes_left, wait_until_gone
 from tests.order import turn_of
 from tests.services import database_name, new_database, open_directory, redis_databases, running_servers
+
+# Started in the background by a shell, we ignore Ctrl-C, and so would every process that a test interrupts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The same examples in every run, and as long for each as a busy machine needs; --hypothesis-profile=exploring
 # draws others.

@@ -105,7 +105,9 @@ async def test_who_says_nothing_is_not_waited_for(port: int) -> None:
     assert (await ask(port, b"GET /metr"))[0] == "HTTP/1.1 408 Request Timeout"
 
 
-async def test_connections_beyond_the_limit_are_dropped_and_the_rest_served(port: int) -> None:
+async def test_connections_beyond_the_limit_are_dropped_and_the_rest_served() -> None:
+    endpoint = Endpoint(lambda: b"", lambda: None, setting="keeper.metrics_port", read_timeout_s=60)
+    port = await endpoint.start("127.0.0.1", 0)
     held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(MOST_CONNECTIONS)]
     assert await ask(port, b"GET /healthz HTTP/1.1\r\n\r\n") == ("", b"")
     reader, writer = held[0]
@@ -113,6 +115,7 @@ async def test_connections_beyond_the_limit_are_dropped_and_the_rest_served(port
     assert (await asyncio.wait_for(reader.read(), 20)).endswith(b"alive\n")
     for _, each in held:
         each.close()
+    await endpoint.close()
 
 
 async def test_a_port_in_use_is_named_with_its_setting(port: int) -> None:
