@@ -22,7 +22,6 @@ from nearcast_replica.layout import (
 from nearcast_replica.names import NamesWritten
 from nearcast_replica.sizing import Reserve
 
-_TAGS_PER_ITEM = ("tag_counts", "tags")
 _PLACES_PER_ITEM = ("lat", "lon")
 _ONE_PER_ITEM = [
     field.name for field in fields(Records) if field.name not in {"tags", "areas", "cold", *_PLACES_PER_ITEM}

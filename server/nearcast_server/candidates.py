@@ -23,6 +23,7 @@ from nearcast_server.versions import HeldVersions
 from nearcast_store.connection import RedisConnection
 from nearcast_store.index.redis import RedisGeoIndex
 from nearcast_telemetry.candidatemetrics import (
+    SERVER_INDEX_ORPHANS,
     SERVER_REPLICA_BYTES,
     SERVER_REPLICA_DECLINED,
     SERVER_REPLICA_DOUBTED,
@@ -31,7 +32,7 @@ from nearcast_telemetry.candidatemetrics import (
     SERVER_REPLICA_PENDING,
     SERVER_REPLICA_RESYNCS,
 )
-from nearcast_telemetry.metrics import SERVER_INDEX_ORPHANS, Metrics
+from nearcast_telemetry.metrics import Metrics
 
 REFRESH_EVERY_S = 1.0
 _MOST_TOLD = 3

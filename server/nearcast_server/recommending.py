@@ -1,7 +1,7 @@
 """The rule behind Recommend: who is near, which feed, in what order, with which proof."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import msgspec
@@ -127,7 +127,7 @@ class Recommender:
             before = self._tenancies.before(tenant_id)
             if before is None:
                 raise
-        return await self._decided(replace(before, tokens=view.tokens), query, "REPLICA_STALE")
+        return await self._decided(before.in_place_of(view), query, "REPLICA_STALE")
 
     async def _decided(self, view: View, query: RecommendQuery, shortfall: Shortfall | None = None) -> Slate:
         now = self._clock()

@@ -12,6 +12,7 @@ from nearcast_store.errors import StoreUnavailableError
 from nearcast_store.policies.protocol import PolicyStore
 from nearcast_store.tenants.protocol import Beat, TenantStore
 from nearcast_telemetry.logs import logger
+from nearcast_telemetry.pacing import repeat
 
 KEEPER = "keeper"
 PATIENCE_S = 1.0
@@ -52,13 +53,7 @@ class Refresher:
 
     async def run(self, interval_s: float, stop: asyncio.Event) -> None:
         """Refresh until told to stop."""
-        while not stop.is_set():
-            await self.refresh()
-            try:
-                async with asyncio.timeout(interval_s):
-                    await stop.wait()
-            except TimeoutError:
-                continue
+        await repeat(stop, interval_s, self.refresh)
 
     async def close(self) -> None:
         """End what is still being read."""

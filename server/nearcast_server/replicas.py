@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
 
 from msgspec import Struct
 
@@ -13,6 +12,7 @@ from nearcast_replica.files import Files
 from nearcast_replica.reading import Pinned, ReplicaReader
 from nearcast_server.tenancy import Tenancies, View
 from nearcast_telemetry.logs import logger
+from nearcast_telemetry.pacing import pause
 
 # Longer than a scribe that lives is silent.
 _WORD_HOLDS_S = 5.0
@@ -71,7 +71,8 @@ class Replicas:
         while not stop.is_set():
             await self.refresh()
             for _ in range(_LOOKS):
-                if await _is_set(stop, interval_s / _LOOKS):
+                await pause(stop, interval_s / _LOOKS)
+                if stop.is_set():
                     break
                 await self._look_out()
 
@@ -105,7 +106,10 @@ class Replicas:
         now, newest = self._clock(), reader.pin()
         if before is None or newest is None or newest.generation is not before.generation:
             self._mapped_at[view.tenant_id] = now
-        elif reader.is_of(view.evidence.rules) or now - self._mapped_at[view.tenant_id] >= _KEPT_S:
+            return
+        # A look that failed after it had mapped something has no time.
+        mapped_at = self._mapped_at.setdefault(view.tenant_id, now)
+        if reader.is_of(view.evidence.rules) or now - mapped_at >= _KEPT_S:
             reader.let_go()
 
     def pin(self, tenant_id: int, rules: int | None = None) -> Pinned | None:
@@ -152,10 +156,3 @@ class Replicas:
         if self._told.get(tenant_id) != said:
             self._told[tenant_id] = said
             log.warning("replica.not_mapped", tenant_id=tenant_id, reason=said)
-
-
-async def _is_set(stop: asyncio.Event, within_s: float) -> bool:
-    with suppress(TimeoutError):
-        async with asyncio.timeout(within_s):
-            await stop.wait()
-    return stop.is_set()

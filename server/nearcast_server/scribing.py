@@ -25,6 +25,7 @@ from nearcast_store.index.following import IndexFollower
 from nearcast_store.index.replicating import Replicator
 from nearcast_telemetry.heap import give_back
 from nearcast_telemetry.logs import logger
+from nearcast_telemetry.pacing import pause
 
 CHANGES_EVERY_S = 0.05
 AWAY_S = 0.5
@@ -103,7 +104,7 @@ class TenantScribe:
         """Write until told to stop; what was written last is saved."""
         while not stop.is_set():
             pause_s = await self._live(stop)
-            await _pause(stop, pause_s)
+            await pause(stop, pause_s)
 
     async def _live(self, stop: asyncio.Event) -> float:
         """One writer's life; how long to wait before the next."""
@@ -143,7 +144,7 @@ class TenantScribe:
         try:
             while not stop.is_set() and not statistics.done():
                 pause_s = await self._carry(replicator, writer)
-                await _pause(stop, pause_s)
+                await pause(stop, pause_s)
             if statistics.done():
                 statistics.result()
         finally:
@@ -188,7 +189,7 @@ class TenantScribe:
                 view = await self._following.view(None)
             except (StoreUnavailableError, TimeoutError) as error:
                 log.debug("scribe.counts_unavailable", tenant_id=self._files.tenant_id, error=error)
-                await _pause(stop, self._rules.counts_every_s)
+                await pause(stop, self._rules.counts_every_s)
                 continue
             if _kinds(view) != kinds:
                 raise _PolicyChangedError
@@ -196,7 +197,7 @@ class TenantScribe:
             self._wanted, began, serving = evidence, self._clock(), writer.serving
             if serving is not None and serving.rules != evidence.rules:
                 told_at = began if await self._renew(writer, replicator, evidence) else float("-inf")
-                await _pause(stop, self._rules.counts_every_s)
+                await pause(stop, self._rules.counts_every_s)
                 continue
             self._evidence = evidence
             if serving is not None:
@@ -207,7 +208,7 @@ class TenantScribe:
                 for part in parts(list(changed)):
                     tell(writer.put_statistics, evidence, writer.serving or serving, part)
                     await asyncio.sleep(0)
-            await _pause(stop, self._rules.counts_every_s)
+            await pause(stop, self._rules.counts_every_s)
 
     async def _renew(self, writer: SegmentWriter, replicator: Replicator, evidence: Evidence) -> bool:
         """By other rules all statistics are others: readers are given all of them at once, or none.
@@ -265,13 +266,3 @@ def _told_by(evidence: Evidence, merge: Merge) -> GrowingGeneration:
     merged = merge.run()
     tell_all(evidence, merged)
     return merged
-
-
-async def _pause(stop: asyncio.Event, seconds: float) -> None:
-    """So long, or until the stop; others have a turn in any case."""
-    if not seconds:
-        await asyncio.sleep(0)
-        return
-    with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await stop.wait()

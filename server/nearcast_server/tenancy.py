@@ -89,6 +89,25 @@ class View:
         shadow = self.shadow and self.shadow.believing(evidence)
         return replace(self, evidence=evidence, contender=contender, shadow=shadow)
 
+    def in_place_of(self, newest: "View") -> "View":
+        """To decide what the newest cannot: this policy and what it believes, all else as it is now.
+
+        What is tried beside it is so only as long as it still is.
+        """
+        policy, now = self.revision.policy, newest.revision.policy
+        knows_epochs, pauses_alike = policy.feeds == now.feeds, policy.caps == now.caps
+        return replace(
+            self,
+            tokens=newest.tokens,
+            epochs=newest.epochs if knows_epochs else self.epochs,
+            latest_epoch=newest.latest_epoch if knows_epochs else self.latest_epoch,
+            beat=newest.beat,
+            store_answers=newest.store_answers,
+            capped=newest.capped if pauses_alike else self.capped,
+            contender=_still_tried(self.contender, newest, newest.contender),
+            shadow=_still_tried(self.shadow, newest, newest.shadow),
+        )
+
     @property
     def mark(self) -> tuple[int, int]:
         """Equal as long as policy and feed probabilities are: revision, and epoch (0 before the first)."""
@@ -114,6 +133,12 @@ class Contender:
             return self
         evidence = replace(evidence, weights=self.view.evidence.weights)
         return replace(self, view=replace(self.view, evidence=evidence))
+
+
+def _still_tried(before: Contender | None, newest: View, tried: Contender | None) -> Contender | None:
+    if before is None or tried is None or before.number != tried.number:
+        return None
+    return replace(before, view=before.view.in_place_of(newest))
 
 
 class Tenancies:

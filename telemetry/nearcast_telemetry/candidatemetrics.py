@@ -2,6 +2,12 @@
 
 from nearcast_telemetry.declaration import Metric
 
+SERVER_INDEX_ORPHANS = Metric(
+    "server",
+    "index_orphans_total",
+    "counter",
+    "Places found in the index whose item has no serving fields; they are left out of the answer.",
+)
 SERVER_CANDIDATES = Metric(
     "server",
     "candidates_total",
@@ -56,7 +62,7 @@ SERVER_REPLICA_DECLINED = Metric(
     "replica_declined_tenants",
     "gauge",
     "Tenants of which this host holds no replica, so that Redis answers for them, by the reason.",
-    {"reason": ("memory", "area", "names", "system")},
+    {"reason": ("memory", "names", "system")},
     across="largest",
 )
 SERVER_SHADOW_CHECKS = Metric(
@@ -74,6 +80,7 @@ SERVER_SHADOW_ITEMS = Metric(
     {"outcome": ("alike", "different", "skipped")},
 )
 CANDIDATE_METRICS = (
+    SERVER_INDEX_ORPHANS,
     SERVER_CANDIDATES,
     SERVER_REPLICA_LAG_SECONDS,
     SERVER_REPLICA_GENERATION,

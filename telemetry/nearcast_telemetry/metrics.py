@@ -44,13 +44,6 @@ from nearcast_telemetry.streammetrics import STREAM_METRICS
 
 Kept_co = TypeVar("Kept_co", covariant=True)
 
-SERVER_INDEX_ORPHANS = Metric(
-    "server",
-    "index_orphans_total",
-    "counter",
-    "Places found in the index whose item has no serving fields; they are left out of the answer.",
-)
-
 SERVER_METRICS = (
     SERVER_CALL_SECONDS,
     SERVER_RECOMMEND_CANDIDATES,
@@ -65,7 +58,6 @@ SERVER_METRICS = (
     SERVER_REHEARSALS,
     SERVER_SEEN_LOOKUPS,
     SERVER_INCIDENTS,
-    SERVER_INDEX_ORPHANS,
     *CANDIDATE_METRICS,
     *BUDGET_METRICS,
     SERVER_PREFLIGHT_FINDINGS,

@@ -8,13 +8,26 @@ import pytest
 from nearcast_bandit.fitting import FitKind
 from nearcast_bandit.hierarchy import Level, LevelPrior
 from nearcast_bandit.posterior import Prior
+from nearcast_config.caps import Caps
 from nearcast_config.mastery import Market
 from nearcast_config.policy import Exposure, Policy, Priors
+from nearcast_ledger.keyring import Keyring, SigningKey
 from nearcast_ledger.kinds import VIEW
+from nearcast_server.capping import Capped
+from nearcast_server.degrading import degraded
 from nearcast_server.evidence import Learner
-from nearcast_server.tenancy import FITS_WAIT_S, Contender, Tenancies, View
+from nearcast_server.tenancy import FITS_WAIT_S, Contender, Tenancies, Tokens, View
 from nearcast_store.priors.protocol import EVERYWHERE, PriorFit
-from tests.unit.server.scene import NOW, TENANT, make_policy, make_revision, make_view
+from nearcast_store.tenants.protocol import Beat
+from tests.unit.server.scene import (
+    NOW,
+    TENANT,
+    make_epoch,
+    make_policy,
+    make_revision,
+    make_view,
+    with_epochs,
+)
 
 LEARNED = make_policy(priors=Priors(mode="learned"))
 
@@ -156,3 +169,44 @@ def test_a_policy_that_is_taken_back_before_the_replica_followed_needs_no_waitin
     again = seen(number=3)
     tenancies.publish(again)
     assert (tenancies.view(TENANT), tenancies.before(TENANT)) == (again, None)
+
+
+def test_the_policy_before_decides_with_all_else_as_it_is_now() -> None:
+    """Keys, the keeper's sign of life and feed shares are no policy's, and no reason to be degraded."""
+    before, later = seen(), NOW + 600.0
+    now = replace(
+        with_epochs(
+            seen(with_kinds(prior_strength=99.0), number=2), make_epoch(before, 7, (0.25,) * 4, later)
+        ),
+        tokens=Tokens.of(Keyring((SigningKey(8, b"n" * 32),))),
+        beat=Beat(later, later),
+        capped=Capped({5: later + 60.0}),
+    )
+    taken = before.in_place_of(now)
+    assert (taken.revision, taken.evidence) == (before.revision, before.evidence)
+    assert (taken.tokens, taken.epochs, taken.capped) == (now.tokens, now.epochs, now.capped)
+    assert degraded(taken, later) == ("STATS_STALE",), "what is believed is of that time"
+    assert "STORE_UNAVAILABLE" in degraded(before.in_place_of(now.unanswered()), later)
+
+
+def test_the_policy_before_keeps_its_own_pauses_and_feeds_where_those_have_changed() -> None:
+    before = replace(seen(), capped=Capped({5: NOW + 60.0}))
+    feeds = {**LEARNED.feeds, "more": LEARNED.feeds["draw"]}
+    policy = msgspec.structs.replace(with_kinds(prior_strength=99.0), feeds=feeds, caps=Caps(item_per_hour=3))
+    now = with_epochs(seen(policy, number=2), make_epoch(seen(policy), 7, (0.2,) * 5))
+    taken = before.in_place_of(now)
+    assert (taken.epochs, taken.capped) == (before.epochs, before.capped)
+
+
+def test_what_was_tried_is_not_tried_again_by_the_policy_before() -> None:
+    def trying(view: View, number: int) -> View:
+        arm = Contender(number, f"arm-{number}", 0.5, view, believes_alike=True)
+        return replace(view, contender=arm, shadow=replace(arm, number=number + 1))
+
+    before = trying(seen(), 1)
+    now = replace(seen(with_kinds(prior_strength=99.0), number=2), beat=Beat(NOW + 9.0, NOW + 9.0))
+    ended, other, same = (before.in_place_of(each) for each in (now, trying(now, 5), trying(now, 1)))
+    assert (ended.contender, ended.shadow, other.contender, other.shadow) == (None, None, None, None)
+    assert same.contender is not None
+    assert same.contender.view.revision is before.revision
+    assert same.contender.view.beat == now.beat
