@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+import msgspec
 import numpy as np
 
 from nearcast_bandit.arranging import NOBODY, Diversity, Layout
@@ -73,6 +74,16 @@ def barred(before: Scenario, after: Scenario, candidates: Sequence[Candidate] | 
     if candidates is None or not filters_differ(before, after):
         return None
     return np.array([not _passes(each, after) for each in candidates], np.bool)
+
+
+def still_pinned(recorded: Layout | None, pool: Pool, out: Booleans | None) -> Layout | None:
+    """The places of the record without the pins of what would not have competed: those were for nobody."""
+    if recorded is None or out is None:
+        return recorded
+    gone = frozenset(pool.postings[out].tolist())
+    return msgspec.structs.replace(
+        recorded, pins=tuple(pin for pin in recorded.pins if pin[1].posting not in gone)
+    )
 
 
 def _passes(item: Candidate, scenario: Scenario) -> bool:

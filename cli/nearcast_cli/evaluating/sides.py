@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from msgspec import structs
 
+from nearcast_bandit.arrays import Booleans
 from nearcast_bandit.evaluation.believing import under_priors
 from nearcast_bandit.evaluation.slates import Side, Way
 from nearcast_bandit.posterior import Prior
@@ -57,14 +58,15 @@ class Taker:
         pool = rules.told(
             rules.boosted(pool, before, after, self.candidates), revision.policy, self.candidates
         )
-        side = self._side(revision, pool, _parts(shares, revision.policy.exploration.share))
-        return replace(side, barred=rules.barred(before, after, self.candidates))
+        barred = rules.barred(before, after, self.candidates)
+        parts = _parts(shares, revision.policy.exploration.share)
+        return replace(self._side(revision, pool, parts, barred), barred=barred)
 
-    def _side(self, revision: Revision, pool: Pool, parts: Shares) -> Side:
-        ways = []
+    def _side(self, revision: Revision, pool: Pool, parts: Shares, barred: Booleans | None = None) -> Side:
+        ways, recorded = [], rules.still_pinned(self.record.layout, pool, barred)
         for feed, share in parts:
             ordering = _ordering(self.record, pool, revision, feed)
-            ordering, layout = rules.placed(ordering, self.record.layout, pool, revision.policy)
+            ordering, layout = rules.placed(ordering, recorded, pool, revision.policy)
             ways.append(Way(ordering, share, rules.is_weighed(revision.policy, feed), layout))
         return Side(ways, pool)
 

@@ -226,6 +226,29 @@ def test_a_filter_that_leaves_too_few_would_look_further() -> None:
     assert evidence.left_out[LeftOut.WIDENED] == REQUESTS
 
 
+def test_a_filter_that_bars_what_is_pinned_is_judged_by_the_places_that_were_left() -> None:
+    """Nothing is pinned where the pinned item may not be shown."""
+    question, town = question_of(BASE, changed(scenarios={"default": NO_ADS})), RuledTown(21, BASE)
+    evidence = evidence_of(town, 5, question)
+    evidence.records = [_with_pin(record, 100) for record in evidence.records[:60]]
+    assert _is_barred(question.wanted.policy, 100)
+    report = judged(question, evidence)
+    assert report is not None
+    assert not evidence.left_out
+    assert report.wanted.support.requests == 60
+
+
+def _with_pin(record: DecisionRecord, posting: int) -> DecisionRecord:
+    assert record.pool is not None
+    item = next(each for each in record.pool.candidates if each.posting == posting)
+    pinned = replace(record, layout=Layout(record.ordering.limit, pins=((0, item),)))
+    shown = redecide(pinned)
+    return replace(
+        pinned,
+        outcome=msgspec.structs.replace(record.outcome, postings=shown.postings, scores=shown.scores),
+    )
+
+
 def test_a_shuffle_of_a_diverse_policy_is_no_evidence_of_its_draws() -> None:
     before = changed(diversity=ONE_EACH)
     question = question_of(before, changed(diversity=DiversitySettings(most_per_owner=2)))
