@@ -18,7 +18,7 @@ from nearcast_telemetry.pacing import pause
 _WORD_HOLDS_S = 5.0
 # In each interval, for a replica that is told by other rules.
 _LOOKS = 5
-# Rules are soon followed that a replica is told by already; what was told by those before stands still.
+# Rules are soon followed that a replica is told by already.
 _KEPT_S = 3.0
 log = logger("gateway")
 
@@ -102,14 +102,18 @@ class Replicas:
             self._told.pop(tenant_id, None)
 
     def _let_go(self, view: View, reader: ReplicaReader, before: Pinned | None) -> None:
-        """Of a state by rules that nobody follows any more, and for which nobody waits any longer."""
+        """Of a state by rules that nobody follows any more, and for which nobody waits any longer.
+
+        One that is followed is kept for as long as that takes, as there may be no index to ask.
+        """
         now, newest = self._clock(), reader.pin()
         if before is None or newest is None or newest.generation is not before.generation:
             self._mapped_at[view.tenant_id] = now
             return
         # A look that failed after it had mapped something has no time.
         mapped_at = self._mapped_at.setdefault(view.tenant_id, now)
-        if reader.is_of(view.evidence.rules) or now - mapped_at >= _KEPT_S:
+        rules = view.evidence.rules
+        if reader.is_of(rules) or (now - mapped_at >= _KEPT_S and not reader.holds(rules)):
             reader.let_go()
 
     def pin(self, tenant_id: int, rules: int | None = None) -> Pinned | None:
@@ -125,6 +129,14 @@ class Replicas:
     def believes_otherwise(self, view: View) -> bool:
         """Whether there is a state, and none by the rules of this view."""
         return self.pin(view.tenant_id) is not None and not self.believes(view)
+
+    def stood_s(self, view: View) -> float:
+        """How long the state by the rules of this view has stood still, as there is one by newer rules."""
+        reader, rules = self._readers.get(view.tenant_id), view.evidence.rules
+        if reader is None or reader.is_of(rules) or not reader.holds(rules):
+            return 0.0
+        now = self._clock()
+        return max(now - self._mapped_at.get(view.tenant_id, now), 0.0)
 
     def standing(self, tenant_id: int) -> Standing:
         """How the tenant's replica is now."""

@@ -5,7 +5,7 @@ from typing import Literal, Protocol
 from msgspec.structs import replace
 
 from nearcast_server.answering import ReplicaFinder
-from nearcast_server.finding import Finder, Finding, Search
+from nearcast_server.finding import Finder, Finding, Listed, Search
 from nearcast_server.replicas import Replicas, Standing
 from nearcast_store.errors import IndexUnavailableError
 from nearcast_telemetry.candidatemetrics import SERVER_CANDIDATES
@@ -55,7 +55,7 @@ class Source:
 
     async def find(self, search: Search) -> Finding:
         """The best items, and what is worse than it should be with where they came from."""
-        standing = self._replicas.standing(search.view.tenant_id)
+        standing = self._standing(search)
         if self._is_trusted(search, standing):
             found = self._from_replica(search, standing)
             if found is not None:
@@ -73,6 +73,12 @@ class Source:
         self._metrics.add(SERVER_CANDIDATES, 1, "redis")
         # What no replica can hold is no shortfall of this one.
         return found if standing.declined else replace(found, shortfall="CANDIDATES_FROM_REDIS")
+
+    def _standing(self, search: Search) -> Standing:
+        """Of the state that would be asked: a list goes by no rules, so it is the newest."""
+        standing = self._replicas.standing(search.view.tenant_id)
+        stood_s = 0.0 if isinstance(search.ranking, Listed) else self._replicas.stood_s(search.view)
+        return replace(standing, lag_s=standing.lag_s + stood_s) if stood_s else standing
 
     def _is_trusted(self, search: Search, standing: Standing) -> bool:
         if self._mode == "replica" or standing.index_behind or search.now < self._away_until:
