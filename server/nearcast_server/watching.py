@@ -60,7 +60,7 @@ class Watcher:
         self.watch = watch
         # From this horizon on the watch is told everything; what changed before is read from the store.
         self._joined = watch.take().horizon
-        self._progress = Progress(0 if wish.snapshot else self._joined)
+        self._progress = self._anew(0 if wish.snapshot else self._joined)
 
     async def begin(self) -> None:
         """Find the place of the resume token, if there is one. Raises InvalidRequestError."""
@@ -68,15 +68,16 @@ class Watcher:
             return
         self._progress = self._tokens.open(self._wish.tenant_id, self._wish.item_ids, self._wish.resume_token)
         # A horizon in the future is another server's, or this one's before it was restored.
-        if max(self._progress.since, self._progress.until) > await self._counts.horizon():
-            self._progress = Progress(0)
+        is_foreign = max(self._progress.since, self._progress.until) > await self._counts.horizon()
+        if is_foreign or self._progress.rules != self._rules:
+            self._progress = self._anew(0)
         self._fall_behind()
 
     async def updates(self) -> AsyncGenerator[Update, None]:
         """What there is to tell now; whoever stops at one of them resumes by its token."""
         news = self.watch.take()
         if news.anew:
-            self._progress = Progress(0)
+            self._progress = self._anew(0)
         if news.postings is None:
             self._joined = news.horizon
             self._fall_behind()
@@ -96,6 +97,14 @@ class Watcher:
         """Nothing, and where to go on."""
         return await self._tell((), settled=not self._is_behind())
 
+    @property
+    def _rules(self) -> int:
+        return self._tenancies.view(self._wish.tenant_id).evidence.rules
+
+    def _anew(self, since: int) -> Progress:
+        """From there on, by the rules of now."""
+        return Progress(since, rules=self._rules)
+
     def _fall_behind(self) -> None:
         """While a transaction runs horizons stand still: what others were told may have the one we know."""
         if not self._progress.until:
@@ -112,7 +121,7 @@ class Watcher:
             while page := await self._next_page():
                 self._progress = replace(self._progress, after=page[-1])
                 yield page
-            self._progress = Progress(self._progress.until, mark=self._progress.mark)
+            self._progress = replace(self._progress, since=self._progress.until, until=0, after=0)
 
     async def _next_page(self) -> Sequence[int]:
         """What of the items changed since `since`; of few items it costs less to tell them all."""

@@ -10,8 +10,8 @@ from nearcast_server.errors import InvalidRequestError
 from nearcast_server.tenancy import Tenancies
 
 _PURPOSE = b"watch"
-_VERSION = 1
-_LAYOUT = Struct(">BI8sQQQQQ")
+_VERSION = 2
+_LAYOUT = Struct(">BI8sQQQQQQ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,13 +19,14 @@ class Progress:
     """What a watcher was told: whatever changed before the horizon `since`, and the feeds of `mark`.
 
     While it catches up (`until` is not 0), also what changed of postings up to `after`; at the end of that it
-    goes on from `until`.
+    goes on from `until`. It was told by the `rules` that make evidence of counts: by others all is void.
     """
 
     since: int
     until: int = 0
     after: int = 0
     mark: tuple[int, int] = (0, 0)  # revision, epoch
+    rules: int = 0
 
 
 class WatchTokens:
@@ -36,7 +37,7 @@ class WatchTokens:
 
     def close(self, tenant_id: int, item_ids: Iterable[str], progress: Progress) -> str:
         """The token that goes on from there."""
-        numbers = (progress.since, progress.until, progress.after, *progress.mark)
+        numbers = (progress.since, progress.until, progress.after, *progress.mark, progress.rules)
         payload = _LAYOUT.pack(_VERSION, tenant_id, _digest(item_ids), *numbers)
         return self._seal(tenant_id).close(payload)
 
@@ -48,9 +49,9 @@ class WatchTokens:
         except TokenInvalidError:
             payload = b""
         if len(payload) == _LAYOUT.size:
-            *head, since, until, after, revision, epoch = _LAYOUT.unpack(payload)
+            *head, since, until, after, revision, epoch, rules = _LAYOUT.unpack(payload)
             if tuple(head) == expected:
-                return Progress(since, until, after, (revision, epoch))
+                return Progress(since, until, after, (revision, epoch), rules)
         raise InvalidRequestError.of(
             "resume_token",
             "RESUME_TOKEN_INVALID",

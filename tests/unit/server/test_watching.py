@@ -259,6 +259,26 @@ async def test_what_a_fit_moved_is_told_although_nobody_saw_it(world: World) -> 
         assert await hear(watcher, known) == []
 
 
+async def test_whoever_was_away_is_told_what_a_fit_moved(world: World) -> None:
+    learned = msgspec.structs.replace(Policy(), priors=Priors(mode="learned"))
+    await world.policies.apply(world.tenant_id, learned, "tests", "")
+    await world.see("item-001", "item-002")
+    await world.look()
+    with ExitStack() as stack:
+        watcher, known = world.follow(stack), Known()
+        await hear(watcher, known)
+        token = (await watcher.sign_of_life()).resume_token
+    await world.fit(500.0)
+    await world.look()
+    for expected in ({"item-001", "item-002"}, set()):
+        with ExitStack() as stack:
+            watcher = world.follow(stack, resume_token=token)
+            await watcher.begin()
+            heard = await hear(watcher, known)
+            assert {item.item_id for update in heard for item in update.items} == expected
+            token = (await watcher.sign_of_life()).resume_token
+
+
 @pytest.mark.usefixtures("pages_of_four")
 @pytest.mark.parametrize("seed", range(8))
 async def test_whatever_is_cut_wherever_nothing_is_missed(
