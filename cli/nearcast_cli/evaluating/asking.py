@@ -22,6 +22,7 @@ from nearcast_config.policy import Policy
 from nearcast_statskeeper.epochs import hours_by_market
 from nearcast_store.counting.postgres import PostgresCountStore
 from nearcast_store.decisions.reading import Days, open_decisions
+from nearcast_store.errors import UnreadablePolicyError
 from nearcast_store.markets.atlas import Atlas
 from nearcast_store.markets.postgres import PostgresMarketStore
 from nearcast_store.policies.protocol import Revision
@@ -52,11 +53,12 @@ async def ask(ledger: Ledger, wanted: Wanted, noticed: Noticed) -> Judgement:
     obstacles = in_the_way(question)
 
     async def find_revision(number: int) -> Revision | None:
-        return (
-            in_force
-            if number == in_force.number
-            else await ledger.records.policies.revision(tenant_id, number)
-        )
+        if number == in_force.number:
+            return in_force
+        try:
+            return await ledger.records.policies.revision(tenant_id, number)
+        except UnreadablePolicyError:  # of another version of nearcast
+            return None
 
     async with open_decisions(ledger.pool, tenant_id) as reader:
         gatherer = Gatherer(reader, question, atlas, find_revision, noticed)

@@ -37,7 +37,7 @@ class LeftOut(StrEnum):
     FROZEN = "were frozen: the bandits leave them alone"
     EMPTY = "had nothing to show"
     EVENTS_GONE = "are of days whose events are no longer kept"
-    NO_REVISION = "are of a revision that is not there"
+    NO_REVISION = "are of a revision that is not there, or that another version of nearcast wrote"
     SCENARIO_GONE = "are of a scenario that one of the policies does not have"
     OTHER_RULES = "were ordered otherwise than their revision says"
     WITHHELD = "do not hold what other feeds go by: a shuffle not who is new or whose, a list no factors"
