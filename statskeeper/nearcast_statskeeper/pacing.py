@@ -3,7 +3,10 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from random import Random
+
+from nearcast_telemetry.pacing import pause
 
 Clock = Callable[[], float]
 """Seconds since the Unix epoch."""
@@ -14,12 +17,7 @@ Pause = Callable[[float], Awaitable[None]]
 
 def pause_until(stop: asyncio.Event) -> Pause:
     """The pause of a process that ends when `stop` is set."""
-
-    async def pause(seconds: float) -> None:
-        await asyncio.wait([watch := asyncio.ensure_future(stop.wait())], timeout=seconds)
-        watch.cancel()
-
-    return pause
+    return partial(pause, stop)
 
 
 @dataclass(slots=True)
