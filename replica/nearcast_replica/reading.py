@@ -88,9 +88,10 @@ class ReplicaReader:
         """Whether there is a state of these rules."""
         return any(told == rules for told, _ in self._held)
 
-    def is_of(self, rules: int) -> bool:
-        """Whether the newest state is of these rules."""
-        return bool(self._held) and self._held[0][0] == rules
+    @property
+    def rules(self) -> int | None:
+        """Of the newest state; None while there is none."""
+        return self._held[0][0] if self._held else None
 
     def let_go(self) -> None:
         """Of what was told by the rules before."""
@@ -139,8 +140,8 @@ class ReplicaReader:
                 continue  # the writer has just replaced it
             found.populate()
             rules = int(found.segment["state"][STATE_RULES])
-            before = tuple(each for each in self._held[:1] if each[0] != rules)
-            self._control, self._held = control, ((rules, found), *before)
+            others = tuple(each for each in self._held if each[0] != rules)
+            self._control, self._held = control, ((rules, found), *others[:1])
         return bool(self._held)
 
     def _newest_control(self) -> ControlPage | None:

@@ -93,7 +93,7 @@ class Replicas:
         if reader is None:
             reader = self._readers[tenant_id] = ReplicaReader(self._files_of(tenant_id), self._build)
         try:
-            before = reader.pin()
+            before = reader.rules
             await asyncio.to_thread(reader.refresh)
             self._let_go(view, reader, before)
         except (ReplicaError, OSError) as error:
@@ -101,19 +101,18 @@ class Replicas:
         else:
             self._told.pop(tenant_id, None)
 
-    def _let_go(self, view: View, reader: ReplicaReader, before: Pinned | None) -> None:
+    def _let_go(self, view: View, reader: ReplicaReader, before: int | None) -> None:
         """Of a state by rules that nobody follows any more, and for which nobody waits any longer.
 
         One that is followed is kept for as long as that takes, as there may be no index to ask.
         """
-        now, newest = self._clock(), reader.pin()
-        if before is None or newest is None or newest.generation is not before.generation:
+        now, rules = self._clock(), view.evidence.rules
+        if reader.rules != before:
             self._mapped_at[view.tenant_id] = now
             return
         # A look that failed after it had mapped something has no time.
         mapped_at = self._mapped_at.setdefault(view.tenant_id, now)
-        rules = view.evidence.rules
-        if reader.is_of(rules) or (now - mapped_at >= _KEPT_S and not reader.holds(rules)):
+        if reader.rules == rules or (now - mapped_at >= _KEPT_S and not reader.holds(rules)):
             reader.let_go()
 
     def pin(self, tenant_id: int, rules: int | None = None) -> Pinned | None:
@@ -133,7 +132,7 @@ class Replicas:
     def stood_s(self, view: View) -> float:
         """How long the state by the rules of this view has stood still, as there is one by newer rules."""
         reader, rules = self._readers.get(view.tenant_id), view.evidence.rules
-        if reader is None or reader.is_of(rules) or not reader.holds(rules):
+        if reader is None or reader.rules == rules or not reader.holds(rules):
             return 0.0
         now = self._clock()
         return max(now - self._mapped_at.get(view.tenant_id, now), 0.0)

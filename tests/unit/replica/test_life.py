@@ -270,7 +270,10 @@ def test_statistics_by_other_rules_are_given_all_at_once(
     assert writer.finish_merge(second, merged, partial(tell, merged, 2.0))
     writer.put_statistics(Words(5, np.array([1]), pack_stats(np.full(1, 2.0), np.full(1, 2.0))))
     pinned(reader)
-    assert (told(77), told(78), reader.is_of(78)) == ({1.0}, {2.0}, True)
+    assert (told(77), told(78), reader.rules) == ({1.0}, {2.0}, 78)
+    assert writer.merge()
+    pinned(reader)
+    assert (told(77), told(78)) == ({1.0}, {2.0}), "one more of the same rules takes nothing away"
     reader.let_go()
     assert (told(78), reader.pin(77)) == ({2.0}, None)
 

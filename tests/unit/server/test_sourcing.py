@@ -132,6 +132,10 @@ async def test_without_an_index_what_stands_still_goes_on_answering(host: Host) 
     for _ in range(2):
         found = await host.ask(DRAWN)
         assert (found.shortfall, found.age_s, len(found.items)) == ("REPLICA_STALE", 600.0, 5)
+    assert host.writer.merge()
+    await host.pass_by(60.0)
+    found = await host.ask(DRAWN)
+    assert (found.shortfall, found.age_s, len(found.items)) == ("REPLICA_STALE", 660.0, 5)
 
 
 async def test_what_nobody_follows_is_let_go(host: Host) -> None:
