@@ -225,7 +225,8 @@ async def test_a_catalogue_that_does_not_fit_is_answered_from_redis_until_it_doe
             caller.said.clear()
             looks, since = await counted(house), asyncio.get_running_loop().time()
             await eventually(lambda: answered(caller), SOON_S, lambda count: count >= 100)
-            assert not any(said & REPLICA_REASONS for said in caller.said)
+            # The first may have been under way when that was told.
+            assert not any(said & REPLICA_REASONS for said in caller.said[1:])
             passed_s = asyncio.get_running_loop().time() - since
             more = await counted(house) - looks
             assert more <= passed_s / LOOKS_AGAIN_S + 1

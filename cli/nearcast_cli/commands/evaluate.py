@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from nearcast_cli.checkout import command_name
 from nearcast_cli.finding import Database, database_options
 from nearcast_cli.finiterange import FiniteRange
 from nearcast_cli.moment import EXAMPLE, Moment
@@ -113,7 +114,8 @@ def command(  # noqa: PLR0913 - a name for each option
 
     text = read_policy_file(policy_file)
     if not text.strip():
-        message = "is empty, which would be the policy that nobody changed; `nearcast policy show` writes one"
+        shown = f"`{command_name()} policy show`"
+        message = f"is empty, which would be the policy that nobody changed; {shown} writes one"
         raise SettingsError([SettingProblem("", message, str(policy_file))])
     policy = load_policy_text(text, str(policy_file))
     process = database.process({})

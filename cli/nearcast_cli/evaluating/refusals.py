@@ -3,6 +3,8 @@
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
+from nearcast_cli.checkout import command_name
+
 PRIORS = ("kinds.*.prior_mean", "kinds.*.prior_strength", "priors.*", "newcomers.beats_incumbent")
 # Of a surface's filters those that let fewer through are judged, by what items are.
 FILTERS = (
@@ -10,9 +12,9 @@ FILTERS = (
     *("scenarios.*.tags_all", "scenarios.*.tags_any", "scenarios.*.exclude_tags"),
 )
 NEWCOMERS = ("newcomers.floor_share", "newcomers.cap_share")
-_SPLIT = "try it on a share of sessions (nearcast experiment)"
-_SIMULATE = "rehearse it in a town (nearcast simulate)"
-_PREVIEW = "look at what items would be believed (nearcast policy preview)"
+_SPLIT = "try it on a share of sessions ({nearcast} experiment)"
+_SIMULATE = "rehearse it in a town ({nearcast} simulate)"
+_PREVIEW = "look at what items would be believed ({nearcast} policy preview)"
 
 
 class _Refusal(NamedTuple):
@@ -89,8 +91,12 @@ def why_not(key: str) -> str:
     """For an operator, of a key without its prefix."""
     for each in _REFUSALS:
         if is_of(key, each.keys):
-            return f"{each.why}; {each.instead}" if each.instead else each.why
-    return f"the records do not tell what it would have done; {_SIMULATE}"
+            return _told(each.why, each.instead)
+    return _told("the records do not tell what it would have done", _SIMULATE)
+
+
+def _told(why: str, instead: str) -> str:
+    return f"{why}; {instead.replace('{nearcast}', command_name())}" if instead else why
 
 
 def is_of(key: str, patterns: tuple[str, ...]) -> bool:

@@ -25,6 +25,7 @@ EMPTY_HANDED = {
     "GetItem": "ITEM_NOT_FOUND",
     "WatchStats": "RESUME_TOKEN_INVALID",
     "Freeze": "MARKET_UNKNOWN",
+    "Unfreeze": "MARKET_UNKNOWN",
     "ExplainDecision": "DECISION_NOT_LOGGED",
     "StartExperiment": "EXPERIMENT_UNFIT",
     "StopExperiment": "EXPERIMENT_NOT_FOUND",
