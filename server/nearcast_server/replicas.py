@@ -153,6 +153,14 @@ class Replicas:
         reader = self._readers.get(tenant_id)
         return None if reader is None else reader.vitals()
 
+    def abreast_at(self, tenant_id: int) -> float:
+        """When what is mapped here last held all that the index did, unix seconds.
+
+        0 where there is nothing, and where the writer has gone over to what is not mapped yet.
+        """
+        reader, vitals = self._readers.get(tenant_id), self.vitals(tenant_id)
+        return 0.0 if reader is None or vitals is None or reader.is_behind else vitals.abreast_ms / 1000
+
     def are_warm(self) -> bool:
         """Whether there is something to answer from for every tenant."""
         known = self._tenancies.known()

@@ -22,9 +22,8 @@ class HeldVersions:
         return self._replica(tenant_id, wanted), await self._index.versions(tenant_id, wanted)
 
     def abreast_at(self, tenant_id: int) -> float:
-        """When the replica last held all that the index did, unix seconds; 0 when it is not there."""
-        vitals = self._replicas.vitals(tenant_id)
-        return 0.0 if vitals is None else vitals.abreast_ms / 1000
+        """When what is mapped here last held all that the index did, unix seconds; 0 when it does not."""
+        return self._replicas.abreast_at(tenant_id)
 
     def _replica(self, tenant_id: int, postings: Iterable[int]) -> Mapping[int, int]:
         pinned = self._replicas.pin(tenant_id)

@@ -12,6 +12,7 @@ from pathlib import Path
 import grpc
 import pytest
 
+from nearcast_replica.answering import answerer
 from tests.acceptance.running import Up
 from tests.acceptance.running import alive as living
 from tests.crews import Crew, StartCrew, alive, crews, has_grpc
@@ -52,6 +53,8 @@ async def until_dead(*pids: int) -> None:
 
 
 async def test_workers_are_one_gateway_on_one_port(start_crew: StartCrew) -> None:
+    # Made, or loaded, before anybody waits for a process that makes it.
+    answerer()
     crew = await start_crew(NEARCAST_KERNEL="auto")
     assert crew.said["workers"] == 2
     pids = crew.pids()

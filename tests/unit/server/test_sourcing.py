@@ -148,3 +148,13 @@ async def test_what_nobody_follows_is_let_go(host: Host) -> None:
     assert host.replicas.size_bytes() < mapped
     assert (await host.ask(DRAWN)).shortfall is None
     assert not host.replicas.believes(view_by(1))
+
+
+async def test_what_is_not_mapped_yet_makes_nothing_here_abreast(host: Host) -> None:
+    """What the scribe says of its newest generation is no word about the one that answers."""
+    host.tell(1)
+    host.clock.advance(0.5)
+    host.writer.note_abreast(host.clock())
+    assert host.replicas.abreast_at(TENANT) == 0.0
+    await host.replicas.refresh()
+    assert host.replicas.abreast_at(TENANT) == pytest.approx(host.clock(), abs=0.01)
