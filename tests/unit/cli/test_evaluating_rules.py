@@ -38,7 +38,7 @@ DAY_MS = 86_400_000
 OWNERS = ("", "ann", "ann", "ann", "bob", "cat")
 CATEGORIES = ("food", "ads", "toys")
 TAGS = ((), ("late",), (), ("late", "red"))
-REQUESTS, DRAWS = 1_500, 1_500
+REQUESTS, DRAWS = 800, 1_000
 ONE_EACH = DiversitySettings(most_per_owner=1)
 BOOSTED = Scenario(boosts=(Boost(factor=3.0, owner="bob"), Boost(factor=0.5, tag="late")))
 NO_ADS = Scenario(exclude_categories=("ads",))
